@@ -1,0 +1,79 @@
+//! Everything the core can ask of the outside.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use crate::job::{Failure, HandlerId, Job, LogLine};
+use crate::message::{AckTo, Message, SourceId};
+use crate::topic::Filter;
+
+/// One thing to do. A driver does it; it does not choose.
+#[derive(Debug)]
+pub enum Effect {
+    /// Load and check a handler's module. Answered by [`crate::Input::Checked`].
+    Check { handler: HandlerId },
+    /// Run a job. Answered by [`crate::Input::Outcome`].
+    Run(Job),
+    /// Publish on the local side.
+    Publish(Arc<Message>),
+    /// Acknowledge a device's message.
+    Ack(AckTo),
+    /// Make sure that messages for this filter reach us, and hand over what is retained under it.
+    Subscribe { handler: HandlerId, filter: Filter },
+    /// Read nothing more from this source until [`Effect::Resume`].
+    Pause(SourceId),
+    Resume(SourceId),
+    /// Try to reach the foreign broker. Answered by `LocalUp` or `LocalDown`.
+    ConnectLocal,
+    /// Tell a person.
+    Report(Report),
+}
+
+/// What a person may want to know. Drivers turn it into log lines; they may drop repetitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// When a handler has been loaded and takes messages.
+    HandlerActive { handler: HandlerId, name: String },
+    /// When a handler cannot run here, and why.
+    HandlerRejected { handler: HandlerId, name: String, reason: String },
+    /// When one event of a handler failed.
+    EventFailed { handler: HandlerId, name: String, event_id: u64, failure: Failure },
+    /// When a handler failed so often in a row that it is stopped for a while.
+    HandlerQuarantined { handler: HandlerId, name: String, wait_ms: u64, last: Failure },
+    /// When a quarantined handler has taken a message again.
+    HandlerReleased { handler: HandlerId, name: String },
+    /// When a handler logged something.
+    HandlerLog { handler: HandlerId, name: String, line: LogLine },
+    /// When messages were dropped, and how many so far for this reason.
+    Dropped { reason: DropReason, total: u64 },
+    /// When the foreign broker is lost, and when it will be tried again.
+    LocalLost { reason: String, retry_ms: u64 },
+}
+
+/// Why a message was dropped. Each has a counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DropReason {
+    /// When QoS 0 found the whole gateway full.
+    GatewayFull,
+    /// When QoS 0 found a handler's line full.
+    LineFull,
+    /// When it had passed through too many handlers.
+    Loop,
+    /// When a reaction found the foreign broker away.
+    LocalDown,
+}
+
+impl DropReason {
+    /// Every reason, in the order of their numbers.
+    pub const ALL: [DropReason; 4] =
+        [DropReason::GatewayFull, DropReason::LineFull, DropReason::Loop, DropReason::LocalDown];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            DropReason::GatewayFull => "gateway-full",
+            DropReason::LineFull => "line-full",
+            DropReason::Loop => "loop",
+            DropReason::LocalDown => "local-down",
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The core decides. It has no IO, no clock, no randomness: [`Input`] and time go in, [`Effect`]
+//! comes out, and drivers do what it says. Read those two enums and you know the system.
+#![no_std]
+extern crate alloc;
+
+mod effect;
+mod input;
+pub mod job;
+pub mod limits;
+pub mod manifest;
+pub mod message;
+pub mod time;
+pub mod topic;
+
+pub use effect::{DropReason, Effect, Report};
+pub use input::Input;
+pub use limits::Limits;
+pub use manifest::Manifest;
+pub use message::Message;
+pub use time::Timestamp;
