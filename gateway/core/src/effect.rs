@@ -11,7 +11,9 @@ use crate::topic::Filter;
 #[derive(Debug)]
 pub enum Effect {
     /// Load and check a handler's module. Answered by [`crate::Input::Checked`].
-    Check { handler: HandlerId },
+    Check {
+        handler: HandlerId,
+    },
     /// Run a job. Answered by [`crate::Input::Outcome`].
     Run(Job),
     /// Publish on the local side.
@@ -19,7 +21,10 @@ pub enum Effect {
     /// Acknowledge a device's message.
     Ack(AckTo),
     /// Make sure that messages for this filter reach us, and hand over what is retained under it.
-    Subscribe { handler: HandlerId, filter: Filter },
+    Subscribe {
+        handler: HandlerId,
+        filter: Filter,
+    },
     /// Read nothing more from this source until [`Effect::Resume`].
     Pause(SourceId),
     Resume(SourceId),
@@ -35,15 +40,33 @@ pub enum Report {
     /// When a handler has been loaded and takes messages.
     HandlerActive { handler: HandlerId, name: String },
     /// When a handler cannot run here, and why.
-    HandlerRejected { handler: HandlerId, name: String, reason: String },
+    HandlerRejected {
+        handler: HandlerId,
+        name: String,
+        reason: String,
+    },
     /// When one event of a handler failed.
-    EventFailed { handler: HandlerId, name: String, event_id: u64, failure: Failure },
+    EventFailed {
+        handler: HandlerId,
+        name: String,
+        event_id: u64,
+        failure: Failure,
+    },
     /// When a handler failed so often in a row that it is stopped for a while.
-    HandlerQuarantined { handler: HandlerId, name: String, wait_ms: u64, last: Failure },
+    HandlerQuarantined {
+        handler: HandlerId,
+        name: String,
+        wait_ms: u64,
+        last: Failure,
+    },
     /// When a quarantined handler has taken a message again.
     HandlerReleased { handler: HandlerId, name: String },
     /// When a handler logged something.
-    HandlerLog { handler: HandlerId, name: String, line: LogLine },
+    HandlerLog {
+        handler: HandlerId,
+        name: String,
+        line: LogLine,
+    },
     /// When messages were dropped, and how many so far for this reason.
     Dropped { reason: DropReason, total: u64 },
     /// When the foreign broker is lost, and when it will be tried again.
@@ -65,8 +88,12 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [DropReason; 4] =
-        [DropReason::GatewayFull, DropReason::LineFull, DropReason::Loop, DropReason::LocalDown];
+    pub const ALL: [DropReason; 4] = [
+        DropReason::GatewayFull,
+        DropReason::LineFull,
+        DropReason::Loop,
+        DropReason::LocalDown,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {

@@ -5,16 +5,30 @@ extern crate alloc;
 
 mod effect;
 mod input;
+
+mod gateway;
+
+mod deploy;
+mod intake;
+mod local;
+mod routes;
+mod schedule;
+
 pub mod job;
 pub mod limits;
 pub mod manifest;
 pub mod message;
 pub mod time;
 pub mod topic;
+pub mod trie;
 
+pub use deploy::HandlerCounters;
 pub use effect::{DropReason, Effect, Report};
+pub use gateway::Gateway;
 pub use input::Input;
 pub use limits::Limits;
+pub use local::LocalSide;
 pub use manifest::Manifest;
 pub use message::Message;
+pub use schedule::Phase;
 pub use time::Timestamp;

@@ -56,7 +56,11 @@ fn check_common(text: &str) -> Result<(), TopicError> {
             _ => {}
         }
     }
-    if levels > TOPIC_LEVELS_MAX { Err(TopicError::TooDeep) } else { Ok(()) }
+    if levels > TOPIC_LEVELS_MAX {
+        Err(TopicError::TooDeep)
+    } else {
+        Ok(())
+    }
 }
 
 /// A topic name: where a message is published. No wildcards.
@@ -177,7 +181,11 @@ mod tests {
     #[test]
     fn filters_match_as_the_specification_says() {
         check("sport/tennis/player1/#", "sport/tennis/player1", true);
-        check("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true);
+        check(
+            "sport/tennis/player1/#",
+            "sport/tennis/player1/score/wimbledon",
+            true,
+        );
         check("sport/#", "sport", true);
         check("#", "a/b", true);
         check("sport/tennis/+", "sport/tennis/player1", true);
@@ -210,7 +218,9 @@ mod tests {
     #[test]
     fn one_filter_covers_another() {
         let covers = |a: &str, b: &str| {
-            Filter::new(a).expect("filter").covers(&Filter::new(b).expect("filter"))
+            Filter::new(a)
+                .expect("filter")
+                .covers(&Filter::new(b).expect("filter"))
         };
         assert!(covers("devices/#", "devices/+/cmd"));
         assert!(covers("devices/+/cmd", "devices/7/cmd"));

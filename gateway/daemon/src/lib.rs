@@ -1,0 +1,19 @@
+//! The daemon: drivers around the core, on one thread. Read in this order: the hub feeds the core and
+//! does what it says; the shell gives it turns; each driver owns one resource.
+
+mod hub;
+mod shell;
+
+mod alarm;
+mod clock;
+mod front_door;
+mod local_client;
+mod report;
+mod runner;
+mod threads;
+mod tls;
+
+mod daemon;
+
+pub mod args;
+pub use daemon::run;

@@ -1,0 +1,383 @@
+//! One line per handler, one job at a time; back-off after a retry, quarantine after failures in a row.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::job::{Event, Failure, HandlerId, Job, JobId, Outcome, Verdict};
+use crate::limits::Limits;
+use crate::time::Timestamp;
+
+/// What a line does at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// When the module is being checked: messages wait.
+    Checking,
+    Idle,
+    Running(JobId),
+    /// When an event asked for a retry: everything waits until then.
+    BackingOff(Timestamp),
+    /// When it failed too often: nothing waits, everything fails at once until then.
+    Quarantined(Timestamp),
+}
+
+#[derive(Debug)]
+struct Line {
+    phase: Phase,
+    waiting: VecDeque<Event>,
+    /// Failures since the last event that ended well.
+    failures: u16,
+    /// Quarantines since then.
+    quarantines: u32,
+    /// No event has run yet.
+    fresh: bool,
+}
+
+/// What a finished job means for its line.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// The line is stopped for so long.
+    pub quarantined: Option<Duration>,
+    /// The line was on trial after a quarantine, and passed.
+    pub released: bool,
+}
+
+/// All lines.
+#[derive(Debug)]
+pub struct Schedule {
+    limits: Limits,
+    lines: BTreeMap<HandlerId, Line>,
+    /// Idle handlers with something to do, in the order in which it came.
+    ready: VecDeque<HandlerId>,
+    /// When which line goes on after a back-off or a quarantine.
+    wakes: BTreeSet<(Timestamp, HandlerId)>,
+    next_job: u64,
+    next_event: u64,
+    /// Event lists of finished jobs, used again.
+    spare: Vec<Vec<Event>>,
+}
+
+impl Schedule {
+    pub fn new(limits: Limits) -> Schedule {
+        Schedule {
+            limits,
+            lines: BTreeMap::new(),
+            ready: VecDeque::new(),
+            wakes: BTreeSet::new(),
+            next_job: 1,
+            next_event: 1,
+            spare: Vec::new(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    pub fn insert(&mut self, handler: HandlerId) {
+        let line = Line {
+            phase: Phase::Checking,
+            waiting: VecDeque::new(),
+            failures: 0,
+            quarantines: 0,
+            fresh: true,
+        };
+        self.lines.insert(handler, line);
+    }
+
+    /// Takes a line away; gives what waited in it.
+    pub fn remove(&mut self, handler: HandlerId) -> VecDeque<Event> {
+        self.ready.retain(|ready| *ready != handler);
+        self.wakes.retain(|(_, wake)| *wake != handler);
+        self.lines
+            .remove(&handler)
+            .map(|line| line.waiting)
+            .unwrap_or_default()
+    }
+
+    /// The line may run: its module is loaded, or its wait is over.
+    pub fn start(&mut self, handler: HandlerId) {
+        if let Some(line) = self.lines.get_mut(&handler) {
+            line.phase = Phase::Idle;
+            if !line.waiting.is_empty() {
+                self.ready.push_back(handler);
+            }
+        }
+    }
+
+    pub fn phase(&self, handler: HandlerId) -> Option<Phase> {
+        self.lines.get(&handler).map(|line| line.phase)
+    }
+
+    /// How many wait.
+    pub fn waiting(&self, handler: HandlerId) -> usize {
+        self.lines
+            .get(&handler)
+            .map_or(0, |line| line.waiting.len())
+    }
+
+    pub fn next_event_id(&mut self) -> u64 {
+        let id = self.next_event;
+        self.next_event += 1;
+        id
+    }
+
+    /// Puts an event at the end of a line. A handler without a line loses nothing: it was refused before.
+    pub fn push(&mut self, handler: HandlerId, event: Event) {
+        let Some(line) = self.lines.get_mut(&handler) else {
+            return;
+        };
+        if line.phase == Phase::Idle && line.waiting.is_empty() {
+            self.ready.push_back(handler);
+        }
+        line.waiting.push_back(event);
+    }
+
+    /// The next job, if a handler is idle and has messages.
+    pub fn poll_job(&mut self) -> Option<Job> {
+        let handler = self.ready.pop_front()?;
+        let line = self.lines.get_mut(&handler)?;
+        // After a failure the next message is on trial: alone, so that a broken handler fails few.
+        let most = if line.failures > 0 {
+            1
+        } else {
+            self.limits.batch_messages_max
+        };
+        let count = line.waiting.len().min(most);
+        let mut events = self.spare.pop().unwrap_or_default();
+        events.extend(line.waiting.drain(..count));
+        if let Some(event) = events.first_mut() {
+            event.first = core::mem::take(&mut line.fresh);
+        }
+        let id = JobId(self.next_job);
+        self.next_job += 1;
+        line.phase = Phase::Running(id);
+        Some(Job {
+            id,
+            handler,
+            events,
+        })
+    }
+
+    /// A job has ended. What it did not get to goes back to the head of the line.
+    /// Afterwards the outcome's events are exactly those that are finished with, one for each verdict.
+    pub fn finish(&mut self, now: Timestamp, outcome: &mut Outcome) -> Finished {
+        let handler = outcome.job.handler;
+        let Some(line) = self.lines.get_mut(&handler) else {
+            return Finished::default();
+        };
+        let mut finished = Finished::default();
+        let mut back_off = None;
+        let asked = outcome
+            .events
+            .last()
+            .is_some_and(|last| last.verdict == Verdict::Retry);
+        if asked {
+            let at = outcome.events.len() - 1;
+            let event = &mut outcome.job.events[at];
+            event.attempt += 1;
+            if event.attempt > self.limits.retries_max {
+                outcome.events[at].verdict = Verdict::Failed(Failure::RetriesUsedUp);
+            } else {
+                let shift = u32::from(event.attempt - 1).min(20);
+                let wait = (self.limits.backoff_min_ms << shift).min(self.limits.backoff_max_ms);
+                back_off = Some(now.after(Duration::from_millis(wait)));
+                outcome.events.pop();
+            }
+        }
+        for event in outcome.job.events.drain(outcome.events.len()..).rev() {
+            line.waiting.push_front(event);
+        }
+        for event in &outcome.events {
+            match &event.verdict {
+                Verdict::Done => {
+                    finished.released |= line.quarantines > 0;
+                    (line.failures, line.quarantines) = (0, 0);
+                }
+                Verdict::Failed(_) => line.failures = line.failures.saturating_add(1),
+                Verdict::Retry => {}
+            }
+        }
+        // On trial, one failure is enough.
+        let tolerated = if line.quarantines > 0 {
+            1
+        } else {
+            self.limits.failures_max
+        };
+        if line.failures >= tolerated {
+            let wait = (self.limits.quarantine_min_ms << line.quarantines.min(20))
+                .min(self.limits.quarantine_max_ms);
+            let wait = Duration::from_millis(wait);
+            line.quarantines += 1;
+            line.phase = Phase::Quarantined(now.after(wait));
+            self.wakes.insert((now.after(wait), handler));
+            finished.quarantined = Some(wait);
+        } else if let Some(until) = back_off {
+            line.phase = Phase::BackingOff(until);
+            self.wakes.insert((until, handler));
+        } else {
+            line.phase = Phase::Idle;
+            if !line.waiting.is_empty() {
+                self.ready.push_back(handler);
+            }
+        }
+        finished
+    }
+
+    /// Takes what waits in a quarantined line.
+    pub fn drain(&mut self, handler: HandlerId) -> VecDeque<Event> {
+        self.lines
+            .get_mut(&handler)
+            .map(|line| core::mem::take(&mut line.waiting))
+            .unwrap_or_default()
+    }
+
+    /// Takes an empty event list back for later use.
+    pub fn recycle(&mut self, mut events: Vec<Event>) {
+        events.clear();
+        if self.spare.len() < 8 {
+            self.spare.push(events);
+        }
+    }
+
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.wakes.first().map(|(at, _)| *at)
+    }
+
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        while let Some((_, handler)) = self.wakes.first().filter(|(at, _)| *at <= now).copied() {
+            self.wakes.pop_first();
+            self.start(handler);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::EventOutcome;
+    use crate::message::{Message, QoS};
+    use crate::time::WallTime;
+    use crate::topic::Topic;
+    use alloc::string::String;
+    use alloc::sync::Arc;
+
+    const H: HandlerId = HandlerId(1);
+
+    fn event(id: u64) -> Event {
+        let message = Message {
+            topic: Topic::new("a").expect("a topic"),
+            payload: Arc::from(&b""[..]),
+            qos: QoS::AtMostOnce,
+            retain: false,
+            dup: false,
+            source: Arc::from("s"),
+            at: WallTime::default(),
+            hops: 0,
+        };
+        Event {
+            id,
+            message: Arc::new(message),
+            ticket: None,
+            attempt: 0,
+            first: false,
+        }
+    }
+
+    /// Runs a script: `+N` a message, `ok`/`fail`/`retry` how the next event of the running job ends (`!` ends the
+    /// job), `tN` time. Writes down which events each job had and what a finished job meant.
+    #[track_caller]
+    fn check(script: &str, expect: &str) {
+        let limits = Limits {
+            batch_messages_max: 2,
+            failures_max: 2,
+            retries_max: 2,
+            ..Limits::DEV
+        };
+        let mut schedule = Schedule::new(limits);
+        let (mut now, mut job, mut verdicts) = (Timestamp(0), None::<Job>, Vec::new());
+        let mut seen = String::new();
+        schedule.insert(H);
+        schedule.start(H);
+        for word in script.split_whitespace() {
+            match word.split_at(1) {
+                ("+", id) => schedule.push(H, event(id.parse().expect("an id"))),
+                ("t", ms) => {
+                    now = Timestamp(ms.parse().expect("a time"));
+                    schedule.handle_timeout(now);
+                }
+                ("!", _) => {
+                    let job = job.take().expect("a job");
+                    let mut outcome = Outcome {
+                        job,
+                        events: core::mem::take(&mut verdicts),
+                    };
+                    let finished = schedule.finish(now, &mut outcome);
+                    if let Some(wait) = finished.quarantined {
+                        seen += &alloc::format!("quarantine {} ", wait.as_millis());
+                    }
+                    if finished.released {
+                        seen += "released ";
+                    }
+                    assert_eq!(outcome.events.len(), outcome.job.events.len());
+                }
+                _ => {
+                    let verdict = match word {
+                        "ok" => Verdict::Done,
+                        "retry" => Verdict::Retry,
+                        _ => Verdict::Failed(Failure::Trap("unreachable")),
+                    };
+                    verdicts.push(EventOutcome {
+                        verdict,
+                        ..EventOutcome::default()
+                    });
+                }
+            }
+            if job.is_none() {
+                job = schedule.poll_job();
+                if let Some(job) = &job {
+                    let ids: Vec<String> = job
+                        .events
+                        .iter()
+                        .map(|e| alloc::format!("{}{}", e.id, if e.attempt > 0 { "'" } else { "" }))
+                        .collect();
+                    seen += &alloc::format!("[{}] ", ids.join(" "));
+                }
+            }
+        }
+        assert_eq!(seen.trim_end(), expect, "{script}");
+    }
+
+    #[test]
+    fn runs_one_job_at_a_time_in_order() {
+        check("+1 +2 +3 +4 ok !", "[1] [2 3]");
+        check("+1 ok ! +2", "[1] [2]");
+    }
+
+    #[test]
+    fn a_retry_blocks_the_line_until_its_time() {
+        check("+1 +2 +3 ok ! retry ! +4 t99 t100", "[1] [2 3] [2' 3]");
+        check("+1 retry ! t100 retry ! t200 t300 retry !", "[1] [1'] [1']");
+        check(
+            "+1 retry ! t100 retry ! t300 retry ! +2",
+            "[1] [1'] [1'] [2]",
+        );
+    }
+
+    #[test]
+    fn failures_in_a_row_lead_to_quarantine_and_one_trial() {
+        check("+1 fail ! +2 ok ! +3 fail !", "[1] [2] [3]");
+        check(
+            "+1 fail ! +2 fail ! +3 t999 t1000",
+            "[1] [2] quarantine 1000 [3]",
+        );
+        check(
+            "+1 fail ! +2 fail ! +3 +4 t1000 fail ! t2999 t3000",
+            "[1] [2] quarantine 1000 [3] quarantine 2000 [4]",
+        );
+        check(
+            "+1 fail ! +2 fail ! +3 +4 t1000 ok ! ok !",
+            "[1] [2] quarantine 1000 [3] released [4]",
+        );
+    }
+}

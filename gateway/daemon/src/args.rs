@@ -1,0 +1,120 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use tracing::Level;
+
+pub const HELP: &str = "\
+tidegated: the Tidegate gateway daemon
+
+Usage:
+  tidegated --config FILE [--log LEVEL]     run in the foreground; logs go to standard error
+  tidegated check --config FILE [--json]    read the configuration, explain it, run nothing
+
+Options:
+  -c, --config FILE   gateway.toml
+      --log LEVEL     error, warn, info (default), debug or trace
+      --json          with check: one JSON object
+  -h, --help          this text
+  -V, --version       version, commit, target, features
+
+Exit status: 0 stopped as asked; 64 the command line is wrong; 71 a system call failed, such as
+binding the port; 78 the configuration is wrong.
+
+A minimal gateway.toml:
+  [gateway]
+  id = \"gw-01\"
+  data_dir = \"/var/lib/tidegate\"
+  board = \"dev\"
+
+  [local]
+  listen = \"127.0.0.1:1883\"
+
+  [[handler]]
+  path = \"/etc/tidegate/handlers/overheat\"
+";
+
+/// What the command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Args {
+    Run { config: PathBuf, level: Level },
+    Check { config: PathBuf, json: bool },
+    Help,
+    Version,
+}
+
+/// Reads the arguments after the program's name.
+///
+/// # Errors
+/// One sentence that says what is wrong.
+pub fn parse(args: impl Iterator<Item = String>) -> Result<Args, String> {
+    let mut args = args.peekable();
+    let check = args.next_if(|arg| arg == "check").is_some();
+    let (mut config, mut level, mut json) = (None, None, false);
+    while let Some(arg) = args.next() {
+        let (name, inline) = match arg.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
+            _ => (arg.as_str(), None),
+        };
+        let mut value = |what| inline.clone().or_else(|| args.next()).ok_or(format!("{name} needs {what}"));
+        match name {
+            "-h" | "--help" => return Ok(Args::Help),
+            "-V" | "--version" => return Ok(Args::Version),
+            "-c" | "--config" => config = Some(PathBuf::from(value("a file")?)),
+            "--log" if !check => {
+                let text = value("a level")?;
+                let parsed = text.parse::<Level>();
+                level = Some(parsed.map_err(|_| format!("--log {text}: use error, warn, info, debug or trace"))?);
+            }
+            "--json" if check => json = true,
+            _ => return Err(format!("`{arg}` is not an option here")),
+        }
+    }
+    let config = config.ok_or("say which configuration: --config FILE")?;
+    Ok(if check {
+        Args::Check { config, json }
+    } else {
+        Args::Run { config, level: level.unwrap_or(Level::INFO) }
+    })
+}
+
+/// What `--version` prints.
+pub fn version() -> String {
+    format!(
+        "tidegated {} ({}, {}, features: front-door, local-broker, tls)",
+        env!("CARGO_PKG_VERSION"),
+        env!("TIDEGATE_GIT_HASH"),
+        env!("TIDEGATE_TARGET"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(line: &str, expect: Result<Args, &str>) {
+        let args = line.split_whitespace().map(str::to_owned);
+        assert_eq!(parse(args), expect.map_err(str::to_owned), "{line}");
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        check("", Err("say which configuration: --config FILE"));
+        check("--config", Err("--config needs a file"));
+        check("--config a --log loud", Err("--log loud: use error, warn, info, debug or trace"));
+        check("--config a --jsn", Err("`--jsn` is not an option here"));
+        check("--config a --json", Err("`--json` is not an option here"));
+        check("check --config a --log info", Err("`--log` is not an option here"));
+        check("--config a check", Err("`check` is not an option here"));
+    }
+
+    #[test]
+    fn reads_what_is_right() {
+        let config = PathBuf::from("a.toml");
+        check("-c a.toml", Ok(Args::Run { config: config.clone(), level: Level::INFO }));
+        check("--config=a.toml --log=debug", Ok(Args::Run { config: config.clone(), level: Level::DEBUG }));
+        check("check --json --config a.toml", Ok(Args::Check { config, json: true }));
+        check("check --help", Ok(Args::Help));
+    }
+}

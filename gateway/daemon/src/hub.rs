@@ -1,0 +1,179 @@
+//! The hub: one place that feeds the core and does what it says. No IO of its own: the front-door
+//! and local-client drivers bring bytes and messages in and take them out, and say what time it is.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tidegate_broker::{Broker, Event as DoorEvent};
+use tidegate_core::message::{AckTo, SourceId};
+use tidegate_core::time::WallTime;
+use tidegate_core::topic::Filter;
+use tidegate_core::{Effect, Gateway, Input, Message, Report, Timestamp};
+use tidegate_host::Now;
+
+use crate::runner::{Done, Runner};
+
+/// What the local-client driver is to do next with an existing broker.
+#[derive(Debug)]
+pub enum ToBroker {
+    Connect,
+    Subscribe(Filter),
+    Publish(Arc<Message>),
+    Ack(AckTo),
+}
+
+/// The local side.
+#[derive(Debug)]
+pub enum Local {
+    /// When the front door is our own.
+    FrontDoor(Box<Broker>),
+    /// When there is an existing broker: what its driver is to do, oldest first. Bounded by the core's credits.
+    Broker(VecDeque<ToBroker>),
+}
+
+/// Core, local side and runner, wired together.
+#[derive(Debug)]
+pub struct Hub {
+    gateway: Gateway,
+    local: Local,
+    runner: Runner,
+    reports: VecDeque<Report>,
+    /// Sources that may be read from again.
+    resumed: VecDeque<SourceId>,
+}
+
+impl Hub {
+    pub fn new(gateway: Gateway, local: Local, runner: Runner) -> Hub {
+        let (reports, resumed) = (VecDeque::new(), VecDeque::new());
+        Hub { gateway, local, runner, reports, resumed }
+    }
+
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    pub fn runner(&mut self) -> &mut Runner {
+        &mut self.runner
+    }
+
+    /// The front door, when it is our own.
+    pub fn door(&mut self) -> Option<&mut Broker> {
+        match &mut self.local {
+            Local::FrontDoor(broker) => Some(broker),
+            Local::Broker(_) => None,
+        }
+    }
+
+    pub fn handle_input(&mut self, now: Timestamp, input: Input) {
+        self.gateway.handle_input(now, input);
+    }
+
+    /// A thread has finished something.
+    pub fn handle_done(&mut self, now: Timestamp, done: Done) {
+        let input = self.runner.take_back(done);
+        self.gateway.handle_input(now, input);
+    }
+
+    /// Does everything there is to do: events of the front door go into the core, effects to where they belong.
+    pub fn turn(&mut self, now: Now) {
+        let timestamp = Timestamp(now.mono_us / 1000);
+        loop {
+            self.take_door_events(timestamp);
+            let Some(effect) = self.gateway.poll_effect() else { return };
+            self.apply(timestamp, now, effect);
+        }
+    }
+
+    /// Lets due timers fire.
+    pub fn handle_timeout(&mut self, now: Timestamp, wall: WallTime) {
+        self.gateway.handle_timeout(now);
+        if let Local::FrontDoor(broker) = &mut self.local {
+            broker.handle_timeout(now, wall);
+        }
+    }
+
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let door = match &self.local {
+            Local::FrontDoor(broker) => broker.poll_timeout(),
+            Local::Broker(_) => None,
+        };
+        [self.gateway.poll_timeout(), door].into_iter().flatten().min()
+    }
+
+    pub fn poll_report(&mut self) -> Option<Report> {
+        self.reports.pop_front()
+    }
+
+    /// A source that was paused and may be read from again.
+    pub fn poll_resumed(&mut self) -> Option<SourceId> {
+        self.resumed.pop_front()
+    }
+
+    /// The next thing to do for an existing broker.
+    pub fn poll_broker(&mut self) -> Option<ToBroker> {
+        match &mut self.local {
+            Local::FrontDoor(_) => None,
+            Local::Broker(queue) => queue.pop_front(),
+        }
+    }
+
+    fn take_door_events(&mut self, now: Timestamp) {
+        let Local::FrontDoor(broker) = &mut self.local else { return };
+        while let Some(event) = broker.poll_event() {
+            let input = match event {
+                DoorEvent::Message { message, ack } => Input::Message { message, ack },
+                DoorEvent::Gone { conn } => Input::SourceGone { source: conn },
+            };
+            self.gateway.handle_input(now, input);
+        }
+    }
+
+    fn apply(&mut self, timestamp: Timestamp, now: Now, effect: Effect) {
+        match effect {
+            Effect::Check { handler } => {
+                if let Err(reason) = self.runner.check(handler) {
+                    let input = Input::Checked { handler, result: Err(reason) };
+                    self.gateway.handle_input(timestamp, input);
+                }
+            }
+            Effect::Run(job) => {
+                if let Some(outcome) = self.runner.run(job, now) {
+                    self.gateway.handle_input(timestamp, Input::Outcome(outcome));
+                }
+            }
+            Effect::Report(report) => self.reports.push_back(report),
+            Effect::Publish(message) => match &mut self.local {
+                Local::FrontDoor(broker) => broker.publish(&message),
+                Local::Broker(queue) => queue.push_back(ToBroker::Publish(message)),
+            },
+            Effect::Ack(to) => match &mut self.local {
+                Local::FrontDoor(broker) => broker.ack(to),
+                Local::Broker(queue) => queue.push_back(ToBroker::Ack(to)),
+            },
+            Effect::Subscribe { handler, filter } => match &mut self.local {
+                Local::FrontDoor(broker) => {
+                    for message in broker.retained(&filter) {
+                        self.gateway.handle_input(timestamp, Input::Retained { handler, message });
+                    }
+                }
+                Local::Broker(queue) => queue.push_back(ToBroker::Subscribe(filter)),
+            },
+            Effect::Pause(source) => {
+                if let Local::FrontDoor(broker) = &mut self.local {
+                    broker.pause(source);
+                }
+            }
+            Effect::Resume(source) => {
+                if let Local::FrontDoor(broker) = &mut self.local {
+                    broker.resume(source);
+                    self.resumed.push_back(source);
+                }
+            }
+            Effect::ConnectLocal => {
+                if let Local::Broker(queue) = &mut self.local {
+                    queue.push_back(ToBroker::Connect);
+                }
+            }
+        }
+    }
+}

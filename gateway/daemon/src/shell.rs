@@ -1,0 +1,109 @@
+//! Where the hub meets one thread's tasks: the clock, the bell that asks for a turn, and the turn itself.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use tidegate_broker::Broker;
+use tidegate_core::time::WallTime;
+use tidegate_core::{Input, Timestamp};
+
+use crate::alarm::Alarm;
+use crate::clock::Clock;
+use crate::front_door::FrontDoor;
+use crate::hub::Hub;
+use crate::local_client::LocalClient;
+use crate::report::Reporter;
+
+/// The driver of the local side.
+#[derive(Debug)]
+pub enum LocalDriver {
+    FrontDoor(Rc<FrontDoor>),
+    Client(Rc<LocalClient>),
+}
+
+/// The hub as the tasks of its thread share it. Nothing here is held across an await.
+#[derive(Debug)]
+pub struct Shell {
+    pub clock: Clock,
+    hub: RefCell<Hub>,
+    rung: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Shell {
+    pub fn new(clock: Clock, hub: Hub) -> Rc<Shell> {
+        let (rung, waker) = (Cell::new(true), RefCell::new(None));
+        Rc::new(Shell { clock, hub: RefCell::new(hub), rung, waker })
+    }
+
+    /// Asks for a turn. It comes after the tasks that are ready now, so that they share it.
+    pub fn ring(&self) {
+        self.rung.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Hands one input to the core.
+    pub fn input(&self, input: Input) {
+        self.hub.borrow_mut().handle_input(self.clock.timestamp(), input);
+        self.ring();
+    }
+
+    pub fn with_hub<T>(&self, act: impl FnOnce(&mut Hub) -> T) -> T {
+        act(&mut self.hub.borrow_mut())
+    }
+
+    /// Lends the front door. Only its driver asks.
+    pub fn with_door<T>(&self, act: impl FnOnce(&mut Broker, Timestamp, WallTime) -> T) -> T {
+        let mut hub = self.hub.borrow_mut();
+        let door = hub.door().expect("a front-door driver runs only where there is a front door");
+        act(door, self.clock.timestamp(), self.clock.wall())
+    }
+
+    /// Takes turns until the future is dropped.
+    pub async fn run(self: Rc<Self>, driver: LocalDriver, mut reporter: Reporter) {
+        let mut alarm = Alarm::new(self.clock);
+        loop {
+            poll_fn(|context| self.poll_turn(&mut alarm, context)).await;
+            self.with_hub(|hub| hub.turn(self.clock.now()));
+            while let Some(report) = self.with_hub(Hub::poll_report) {
+                reporter.tell(self.clock.timestamp(), report);
+            }
+            match &driver {
+                LocalDriver::FrontDoor(door) => {
+                    while let Some(source) = self.with_hub(Hub::poll_resumed) {
+                        door.resume(source);
+                    }
+                    door.flush(&self);
+                }
+                LocalDriver::Client(client) => client.send(&self),
+            }
+        }
+    }
+
+    /// Ready when there is something to do: the bell rang, a thread has finished, or a deadline is due.
+    fn poll_turn(&self, alarm: &mut Alarm, context: &mut Context<'_>) -> Poll<()> {
+        let mut hub = self.hub.borrow_mut();
+        let mut due = self.rung.take();
+        while let Poll::Ready(Some(done)) = hub.runner().threads().poll_done(context) {
+            hub.handle_done(self.clock.timestamp(), done);
+            due = true;
+        }
+        if alarm.poll(hub.poll_timeout(), context).is_ready() {
+            hub.handle_timeout(self.clock.timestamp(), self.clock.wall());
+            due = true;
+        }
+        if due {
+            return Poll::Ready(());
+        }
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
