@@ -1,0 +1,206 @@
+//! From `gateway.toml`, and all it leads to, to [`Settings`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tidegate_core::manifest::is_name;
+
+use crate::board::{Board, HostLimits};
+use crate::board_file::{is_built_in, is_path, read_board, unknown};
+use crate::handler::{module_problem, read_within};
+use crate::local::local;
+use crate::page::Source;
+use crate::problem::Problems;
+use crate::reader::Table;
+use crate::settings::{HandlerDir, HandlerEntry, Settings};
+
+/// Reads `gateway.toml`, the board it names and the `handler.toml` of each of its handlers.
+///
+/// A module that is not there or is no module is no error: its handler is [`HandlerEntry::Broken`].
+///
+/// # Errors
+/// Everything else that is wrong with any of these files, all of it at once.
+pub fn read_gateway(path: &Path) -> Result<Settings, Problems> {
+    let missing = "; name the file with --config, README.md shows one";
+    let source = Source::open(path, missing)?;
+    let (mut settings, warnings) = source.read(|root| settings(&root, source.folder()))?;
+    settings.warnings = warnings;
+    Ok(settings)
+}
+
+/// What `gateway.toml` means. `folder` is where its relative paths start.
+fn settings(root: &Table<'_>, folder: &Path) -> Option<Settings> {
+    let table = root.table("gateway");
+    let id = id(&table);
+    let data_dir = data_dir(&table, folder);
+    let board = board(&table, folder);
+    let local = local(&root.table("local"), id.as_deref(), folder);
+    // Without a board the handlers are still looked at, but not held against limits.
+    let host = board.as_ref().map_or(HostLimits::ANY, |board| board.host);
+    let handlers = handlers(root, folder, &host);
+    if let Some(board) = &board {
+        check_totals(root, board, &handlers);
+    }
+    let entries = handlers
+        .into_iter()
+        .map(|handler| match module_problem(&handler, &host) {
+            None => HandlerEntry::Ready(handler),
+            Some(problem) => {
+                root.mention(problem.clone());
+                HandlerEntry::Broken {
+                    dir: handler.dir,
+                    name: handler.manifest.name,
+                    problems: problem.into(),
+                }
+            }
+        })
+        .collect();
+    Some(Settings {
+        id: id?,
+        data_dir: data_dir?,
+        board: board?,
+        local: local?,
+        handlers: entries,
+        warnings: Vec::new(),
+    })
+}
+
+fn id(table: &Table<'_>) -> Option<String> {
+    let id = table.need_text("id", "\"gw-01\"")?;
+    if !is_name(id.value) {
+        id.place.wrong(format!(
+            "{:?} is not an id; use 1 to 32 of a-z, 0-9 and -",
+            id.value
+        ));
+        return None;
+    }
+    Some(id.value.to_owned())
+}
+
+/// The daemon makes the data folder itself, but not the way there: a slip in a path must not
+/// fill the root file system of a board.
+fn data_dir(table: &Table<'_>, folder: &Path) -> Option<PathBuf> {
+    let written = table.need_text("data_dir", "\"/var/lib/tidegate\"")?;
+    if written.value.is_empty() {
+        written
+            .place
+            .wrong("is empty; write a folder, for example /var/lib/tidegate");
+        return None;
+    }
+    let path = folder.join(written.value);
+    if path.exists() {
+        if !path.is_dir() {
+            written
+                .place
+                .wrong(format!("{} is a file; name a folder", path.display()));
+            return None;
+        }
+        return Some(path);
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !parent.is_dir() {
+        written.place.wrong(format!(
+            "the folder {} is not there; create it, tidegated makes only the last part of {}",
+            parent.display(),
+            path.display()
+        ));
+        return None;
+    }
+    Some(path)
+}
+
+fn board(table: &Table<'_>, folder: &Path) -> Option<Board> {
+    let written = table.need_text("board", "\"dev\"")?;
+    let name = if is_path(written.value) {
+        let path = folder.join(written.value);
+        if !path.is_file() {
+            written.place.wrong(format!(
+                "the board file {} is not there; correct the path",
+                path.display()
+            ));
+            return None;
+        }
+        path.to_string_lossy().into_owned()
+    } else {
+        if !is_built_in(written.value) {
+            written.place.wrong(unknown(written.value));
+            return None;
+        }
+        written.value.to_owned()
+    };
+    match read_board(&name) {
+        Ok(board) => Some(board),
+        Err(problems) => {
+            table.adopt(problems);
+            None
+        }
+    }
+}
+
+/// Every handler whose `handler.toml` is good.
+fn handlers(root: &Table<'_>, folder: &Path, limits: &HostLimits) -> Vec<HandlerDir> {
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    let mut handlers = Vec::new();
+    for table in root.tables("handler").unwrap_or_default() {
+        let Some(written) = table.need_text("path", "\"/etc/tidegate/handlers/overheat\"") else {
+            continue;
+        };
+        let dir = folder.join(written.value);
+        if !dir.is_dir() {
+            let what = if dir.exists() {
+                "is a file"
+            } else {
+                "is not there"
+            };
+            written.place.wrong(format!(
+                "the folder {} {what}; correct the path, or make it with `tidegate new NAME`",
+                dir.display()
+            ));
+            continue;
+        }
+        let handler = match read_within(&dir, limits) {
+            Ok(handler) => handler,
+            Err(problems) => {
+                table.adopt(problems);
+                continue;
+            }
+        };
+        let name = &handler.manifest.name;
+        if let Some(first) = taken.get(name) {
+            written.place.wrong(format!(
+                "its name {name:?} is taken by {first}; state belongs to the name, so give one of the two another"
+            ));
+            continue;
+        }
+        taken.insert(name.clone(), written.place.key.clone());
+        handlers.push(handler);
+    }
+    handlers
+}
+
+/// Holds all handlers together against what the board allows.
+fn check_totals(root: &Table<'_>, board: &Board, handlers: &[HandlerDir]) {
+    let place = root.place("handler");
+    let limits = &board.core_limits;
+    if handlers.len() > limits.handlers_max {
+        place.wrong(format!(
+            "there are {} handlers; the board allows {} (limits.handlers_max)",
+            handlers.len(),
+            limits.handlers_max
+        ));
+    }
+    let filters: usize = handlers.iter().map(|h| h.manifest.triggers.len()).sum();
+    if filters > limits.filters_max {
+        place.wrong(format!(
+            "the handlers have {filters} triggers; the board allows {} (limits.filters_max)",
+            limits.filters_max
+        ));
+    }
+    if !root.has("handler") {
+        root.here()
+            .warn("there is no [[handler]]: messages are passed on and nothing reacts to them");
+    }
+}

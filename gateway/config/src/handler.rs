@@ -1,0 +1,281 @@
+//! From a handler's folder to its [`Manifest`].
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use tidegate_core::Manifest;
+use tidegate_core::manifest::{Grants, HandlerLimits, Isolation, React, is_control, is_name};
+use tidegate_core::topic::Filter;
+
+use crate::board::{Board, HostLimits};
+use crate::page::{Source, plain};
+use crate::place::At;
+use crate::problem::{Problem, Problems};
+use crate::reader::Table;
+use crate::settings::HandlerDir;
+
+/// Name of the file in a handler's folder.
+const FILE: &str = "handler.toml";
+/// The version of a handler is shown in tables and will be part of topics.
+const VERSION_BYTES_MAX: usize = 32;
+/// First bytes of a WebAssembly module: magic and version 1 (core specification 5.5.16).
+const MODULE_MAGIC: [u8; 8] = *b"\0asm\x01\0\0\0";
+
+/// Reads a handler's folder for running it: the manifest, and whether the module is there.
+///
+/// # Errors
+/// Everything that is wrong with `handler.toml`, and a module that is not there or is no module.
+pub fn read_handler(dir: &Path, board: &Board) -> Result<HandlerDir, Problems> {
+    let handler = read_manifest(dir, board)?;
+    match module_problem(&handler, &board.host) {
+        Some(problem) => Err(problem.into()),
+        None => Ok(handler),
+    }
+}
+
+/// Reads a handler's folder for building it: the module may not be there yet.
+///
+/// # Errors
+/// Everything that is wrong with `handler.toml`.
+pub fn read_manifest(dir: &Path, board: &Board) -> Result<HandlerDir, Problems> {
+    read_within(dir, &board.host)
+}
+
+/// The same within given limits.
+pub(crate) fn read_within(dir: &Path, limits: &HostLimits) -> Result<HandlerDir, Problems> {
+    let missing =
+        "; a handler is a folder with handler.toml and its module: `tidegate new NAME` makes one";
+    let source = Source::open(&dir.join(FILE), missing)?;
+    let (handler, _) = source.read(|root| {
+        let (manifest, module) = manifest(root, limits)?;
+        Some(HandlerDir {
+            dir: dir.to_path_buf(),
+            manifest,
+            module_path: source.folder().join(module),
+        })
+    })?;
+    Ok(handler)
+}
+
+/// What is wrong with the module's file, as far as its first bytes tell.
+pub(crate) fn module_problem(handler: &HandlerDir, limits: &HostLimits) -> Option<Problem> {
+    let path = &handler.module_path;
+    let build = format!("run `tidegate build {}`", handler.dir.display());
+    let what = match first_bytes(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            format!("the module is not there; {build}")
+        }
+        Err(e) => format!("the module cannot be read: {}", plain(&e)),
+        Ok((_, len)) if len > limits.module_bytes_max as u64 => format!(
+            "the module has {len} bytes, the board allows {}; make it smaller (strip it, optimise for size)",
+            limits.module_bytes_max
+        ),
+        Ok((first, _)) if first != MODULE_MAGIC => {
+            format!("is not a WebAssembly module; {build}")
+        }
+        Ok(_) => return None,
+    };
+    Some(Problem::of_file(path, what))
+}
+
+fn first_bytes(path: &Path) -> std::io::Result<(Vec<u8>, u64)> {
+    let file = fs::File::open(path)?;
+    let len = file.metadata()?.len();
+    let mut first = Vec::new();
+    file.take(MODULE_MAGIC.len() as u64)
+        .read_to_end(&mut first)?;
+    Ok((first, len))
+}
+
+/// What `handler.toml` means: the manifest, and the module's path as written.
+fn manifest(root: Table<'_>, board: &HostLimits) -> Option<(Manifest, PathBuf)> {
+    let name = root.need_text("name", "\"overheat\"").and_then(|name| {
+        let good = is_name(name.value);
+        if !good {
+            name.place.wrong(format!(
+                "{:?} is not a name; use 1 to 32 of a-z, 0-9 and -",
+                name.value
+            ));
+        }
+        good.then(|| name.value.to_owned())
+    });
+    let version = root.need_text("version", "\"0.1.0\"").and_then(|version| {
+        let good = is_version(version.value);
+        if !good {
+            version.place.wrong(format!(
+                "{:?} is not a version; use 1 to {VERSION_BYTES_MAX} letters, digits, `.`, `-` and `+`",
+                version.value
+            ));
+        }
+        good.then(|| version.value.to_owned())
+    });
+    let module = root
+        .need_text("module", "\"overheat.wasm\"")
+        .and_then(|module| {
+            if module.value.is_empty() {
+                module.place.wrong("is empty; write the module's file name");
+            }
+            (!module.value.is_empty()).then(|| PathBuf::from(module.value))
+        });
+    abi(&root);
+    let triggers = triggers(&root);
+    let limits = limits(&root.table("limits"), board);
+    let grants = grants(&root.table("grants"));
+    let isolation = root.choice(
+        "isolation",
+        &[
+            ("event", Isolation::Event),
+            ("instance", Isolation::Instance),
+        ],
+    );
+    let react = root.choice("react", &[("now", React::Now), ("durable", React::Durable)]);
+    let config = config(&root.table("config"), board);
+    Some((
+        Manifest {
+            name: name?,
+            version: version?,
+            triggers,
+            limits,
+            grants,
+            isolation: isolation.unwrap_or_default(),
+            react: react.unwrap_or_default(),
+            config,
+        },
+        module?,
+    ))
+}
+
+fn is_version(version: &str) -> bool {
+    (1..=VERSION_BYTES_MAX).contains(&version.len())
+        && version
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+'))
+}
+
+fn abi(root: &Table<'_>) {
+    let ours = u64::from(tidegate_abi::ABI_VERSION);
+    if !root.has("abi") {
+        root.place("abi")
+            .wrong(format!("is missing; add it, for example abi = {ours}"));
+    }
+    if let Some(abi) = root.number("abi", &(0..=u64::from(u32::MAX)), "")
+        && abi.value != ours
+    {
+        abi.place.wrong(format!(
+            "this gateway speaks abi {ours}, not {}; build the handler with an SDK for abi {ours}",
+            abi.value
+        ));
+    }
+}
+
+fn triggers(root: &Table<'_>) -> Vec<Filter> {
+    let Some(tables) = root.tables("trigger") else {
+        return Vec::new();
+    };
+    if tables.is_empty() {
+        root.place("trigger").wrong(
+            "is missing; nothing would wake the handler: add [[trigger]] with mqtt = \"devices/+/telemetry\"",
+        );
+    }
+    let mut seen = BTreeSet::new();
+    let mut filters = Vec::new();
+    for table in tables {
+        let Some(written) = table.need_text("mqtt", "\"devices/+/telemetry\"") else {
+            continue;
+        };
+        let Some(filter) = filter(&written) else {
+            continue;
+        };
+        if !seen.insert(written.value) {
+            written.place.wrong(format!(
+                "{:?} is a trigger already; remove one of the two",
+                written.value
+            ));
+        }
+        filters.push(filter);
+    }
+    filters
+}
+
+fn filter(written: &At<'_, &str>) -> Option<Filter> {
+    Filter::new(written.value)
+        .map_err(|e| {
+            written.place.wrong(format!(
+                "{:?} is no topic filter: it {e}; for example devices/+/telemetry",
+                written.value
+            ));
+        })
+        .ok()
+}
+
+fn grants(table: &Table<'_>) -> Grants {
+    let mut publish = Vec::new();
+    for written in table.texts("publish", "\"devices/+/cmd\"") {
+        if is_control(written.value) {
+            written.place.wrong(format!(
+                "{:?} is a control topic, and those are never granted; use a topic that starts with \
+                 neither `$` nor `tidegate/`",
+                written.value
+            ));
+            continue;
+        }
+        publish.extend(filter(&written));
+    }
+    Grants { publish }
+}
+
+fn limits(table: &Table<'_>, board: &HostLimits) -> HandlerLimits {
+    let asked = |key, low, max: u64, default: u64, board_key| {
+        let why = format!(" (the board's handler.{board_key})");
+        let asked = table.number(key, &(low..=max), &why);
+        asked.map_or(default, |at| at.value)
+    };
+    HandlerLimits {
+        fuel: asked("fuel", 1, board.fuel_max, board.fuel_default, "fuel_max"),
+        memory_kib: narrow(asked(
+            "memory_kib",
+            64,
+            board.memory_kib_max.into(),
+            board.memory_kib_default.into(),
+            "memory_kib_max",
+        )),
+        deadline_ms: narrow(asked(
+            "deadline_ms",
+            1,
+            board.deadline_ms_max.into(),
+            board.deadline_ms_default.into(),
+            "deadline_ms_max",
+        )),
+        publishes: narrow(asked(
+            "publishes",
+            0,
+            board.publishes_max.into(),
+            board.publishes_default.into(),
+            "publishes_max",
+        )),
+    }
+}
+
+fn narrow(value: u64) -> u32 {
+    u32::try_from(value).expect("it is at most the board's limit, which is a u32")
+}
+
+fn config(table: &Table<'_>, board: &HostLimits) -> BTreeMap<String, String> {
+    let strings = table.strings();
+    let bytes: usize = strings
+        .iter()
+        .map(|(key, text)| key.len() + text.value.len())
+        .sum();
+    if bytes > board.config_bytes_max {
+        table.here().wrong(format!(
+            "holds {bytes} bytes of keys and strings; use at most {} (the board's handler.config_bytes_max)",
+            board.config_bytes_max
+        ));
+    }
+    strings
+        .into_iter()
+        .map(|(key, text)| (key.to_owned(), text.value.to_owned()))
+        .collect()
+}

@@ -1,0 +1,96 @@
+//! Writes JSON. Two small documents leave this crate, which is not worth a dependency on a serialiser.
+
+use std::fmt::Write;
+
+/// A JSON value that is about to be written.
+pub(crate) enum Json {
+    Text(String),
+    Number(u64),
+    Flag(bool),
+    List(Vec<Json>),
+    Object(Vec<(&'static str, Json)>),
+}
+
+impl Json {
+    pub fn text(text: impl Into<String>) -> Json {
+        Json::Text(text.into())
+    }
+
+    pub fn texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Json {
+        Json::List(texts.into_iter().map(Json::text).collect())
+    }
+
+    /// The document on one line.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        self.write(&mut out);
+        out
+    }
+
+    fn write(&self, out: &mut String) {
+        match self {
+            Json::Text(text) => string(text, out),
+            Json::Number(number) => out.push_str(&number.to_string()),
+            Json::Flag(flag) => out.push_str(if *flag { "true" } else { "false" }),
+            Json::List(items) => {
+                out.push('[');
+                for (i, item) in items.iter().enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    item.write(out);
+                }
+                out.push(']');
+            }
+            Json::Object(fields) => {
+                out.push('{');
+                for (i, (name, value)) in fields.iter().enumerate() {
+                    if i > 0 {
+                        out.push(',');
+                    }
+                    string(name, out);
+                    out.push(':');
+                    value.write(out);
+                }
+                out.push('}');
+            }
+        }
+    }
+}
+
+/// A string with what RFC 8259 section 7 says must be escaped.
+fn string(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            c if (c as u32) < 0x20 => {
+                write!(out, "\\u{:04x}", c as u32).expect("a String takes everything");
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_escaped() {
+        let json = Json::Object(vec![
+            ("a", Json::text("q\" b\\ n\n t\t é\u{1}")),
+            ("n", Json::Number(7)),
+            ("l", Json::texts(["x", "y"])),
+            ("f", Json::Flag(false)),
+            ("e", Json::List(Vec::new())),
+        ]);
+        assert_eq!(
+            json.render(),
+            r#"{"a":"q\" b\\ n\n t\u0009 é\u0001","n":7,"l":["x","y"],"f":false,"e":[]}"#
+        );
+    }
+}
