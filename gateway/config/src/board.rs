@@ -127,7 +127,7 @@ impl Board {
     /// Adds the limits up.
     ///
     /// A client may fill what waits to be written and what waits for room, while most of a packet
-    /// lies in its read buffer. Every message may be as long as a packet. A handler has its memory
+    /// lies in its read buffer. A handler has its memory
     /// twice (the guest's, and the image it is reset to), its module [`MODULE_COPIES`] times, its
     /// state, its stack and one event's effects.
     pub fn worst_case(&self) -> WorstCase {
@@ -144,7 +144,7 @@ impl Board {
         WorstCase {
             base_kib: self.memory.base_kib,
             door_kib: kib(door.clients_max as u64 * client + door.retained_bytes_max as u64),
-            messages_kib: kib(self.core_limits.messages_max as u64 * door.packet_bytes_max as u64),
+            messages_kib: kib(self.core_limits.messages_bytes_max as u64),
             handlers_kib: kib(self.core_limits.handlers_max as u64 * handler),
         }
     }

@@ -41,7 +41,7 @@ impl Gateway {
         Gateway {
             limits,
             local: Local::new(side, &limits, seed),
-            intake: Intake::new(limits.messages_max),
+            intake: Intake::new(limits.messages_max, limits.messages_bytes_max),
             routes: Routes::new(limits.filters_max),
             schedule: Schedule::new(limits),
             deployments: Deployments::default(),
@@ -168,7 +168,7 @@ impl Gateway {
                 return self.count_drop(DropReason::LineFull);
             }
         }
-        self.intake.take();
+        self.intake.take(message);
         let id = self.schedule.next_event_id();
         let message = Arc::clone(message);
         self.schedule.push(
@@ -262,7 +262,7 @@ impl Gateway {
                 self.routes.remove(handler);
                 self.deployments.remove(handler);
                 for event in self.schedule.remove(handler) {
-                    self.intake.give();
+                    self.intake.give(&event.message);
                     self.close(event.ticket);
                 }
                 self.report(Report::HandlerRejected {
@@ -300,7 +300,7 @@ impl Gateway {
         let mut last_failure = None;
         for (event, result) in events.drain(..).zip(outcome.events) {
             last_failure = self.handle_event(id, &event, result).or(last_failure);
-            self.intake.give();
+            self.intake.give(&event.message);
             self.close(event.ticket);
         }
         self.schedule.recycle(events);
@@ -318,7 +318,7 @@ impl Gateway {
                 last,
             });
             for event in self.schedule.drain(id) {
-                self.intake.give();
+                self.intake.give(&event.message);
                 self.skip(id, event.ticket);
             }
         }

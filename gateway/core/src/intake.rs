@@ -4,7 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::job::{HandlerId, Ticket};
-use crate::message::{AckTo, SourceId};
+use crate::message::{AckTo, Message, SourceId};
 
 /// What a paused source waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,26 +26,35 @@ struct Waiting {
 #[derive(Debug)]
 pub struct Intake {
     messages_max: usize,
+    bytes_max: usize,
     used: usize,
+    bytes: usize,
     tickets: BTreeMap<Ticket, Waiting>,
     next_ticket: u64,
     paused: Vec<(SourceId, Cause)>,
 }
 
 impl Intake {
-    pub fn new(messages_max: usize) -> Intake {
+    pub fn new(messages_max: usize, bytes_max: usize) -> Intake {
         Intake {
             messages_max,
+            bytes_max,
             used: 0,
+            bytes: 0,
             tickets: BTreeMap::new(),
             next_ticket: 1,
             paused: Vec::new(),
         }
     }
 
-    /// Credits left. QoS 1 may overdraw them by what its source had sent before it was paused.
+    /// Credits left: messages, none when the bytes are used up. QoS 1 may overdraw them by what its source
+    /// had sent before it was paused.
     pub fn free(&self) -> usize {
-        self.messages_max.saturating_sub(self.used)
+        if self.bytes >= self.bytes_max {
+            0
+        } else {
+            self.messages_max.saturating_sub(self.used)
+        }
     }
 
     pub fn used(&self) -> usize {
@@ -53,14 +62,16 @@ impl Intake {
     }
 
     /// Takes a credit for one message in one line.
-    pub fn take(&mut self) {
+    pub fn take(&mut self, message: &Message) {
         self.used += 1;
+        self.bytes += message.bytes();
     }
 
     /// Gives a credit back.
-    pub fn give(&mut self) {
+    pub fn give(&mut self, message: &Message) {
         debug_assert!(self.used > 0, "more credits given than taken");
         self.used = self.used.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(message.bytes());
     }
 
     /// A ticket for a message that `handlers` handlers will finish; none when nobody waits for an ack.
@@ -110,7 +121,7 @@ impl Intake {
 
     /// A source that may go on: its cause is over by half, so that it is not paused again at once.
     pub fn poll_resume(&mut self, line_is_short: impl Fn(HandlerId) -> bool) -> Option<SourceId> {
-        let roomy = self.used <= self.messages_max / 2;
+        let roomy = self.used <= self.messages_max / 2 && self.bytes <= self.bytes_max / 2;
         let at = self.paused.iter().position(|(_, cause)| match cause {
             Cause::Gateway => roomy,
             Cause::Line(handler) => line_is_short(*handler),
@@ -122,15 +133,50 @@ impl Intake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::QoS;
+    use crate::time::WallTime;
+    use crate::topic::Topic;
+    use alloc::vec;
 
     const ACK: AckTo = AckTo {
         source: SourceId(7),
         packet_id: 3,
     };
 
+    fn message(bytes: usize) -> Message {
+        Message {
+            topic: Topic::new("a").expect("a topic"),
+            payload: vec![0; bytes - 1].into(),
+            qos: QoS::AtLeastOnce,
+            retain: false,
+            dup: false,
+            source: "s".into(),
+            at: WallTime::default(),
+            hops: 0,
+        }
+    }
+
+    #[test]
+    fn bytes_run_out_before_messages_do() {
+        let mut intake = Intake::new(4, 1000);
+        intake.take(&message(999));
+        assert_eq!(intake.free(), 3);
+        intake.take(&message(10));
+        assert_eq!(intake.free(), 0);
+        intake.pause(SourceId(1), Cause::Gateway);
+        intake.give(&message(10));
+        assert_eq!(
+            intake.poll_resume(|_| true),
+            None,
+            "bytes must be half gone too"
+        );
+        intake.give(&message(999));
+        assert_eq!(intake.poll_resume(|_| true), Some(SourceId(1)));
+    }
+
     #[test]
     fn the_last_handler_acks() {
-        let mut intake = Intake::new(4);
+        let mut intake = Intake::new(4, 1000);
         assert_eq!(intake.open(None, 2), None, "QoS 0 needs no ticket");
         let ticket = intake.open(Some(ACK), 2).expect("a ticket");
         assert_eq!(intake.finish(ticket), None);
@@ -140,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_source_that_is_gone_gets_no_ack() {
-        let mut intake = Intake::new(4);
+        let mut intake = Intake::new(4, 1000);
         let ticket = intake.open(Some(ACK), 1).expect("a ticket");
         intake.pause(ACK.source, Cause::Gateway);
         intake.forget(ACK.source);
@@ -150,13 +196,14 @@ mod tests {
 
     #[test]
     fn a_paused_source_goes_on_when_half_is_free() {
-        let mut intake = Intake::new(4);
-        (0..4).for_each(|_| intake.take());
+        let mut intake = Intake::new(4, 1000);
+        let message = message(10);
+        (0..4).for_each(|_| intake.take(&message));
         assert!(intake.pause(SourceId(1), Cause::Gateway));
         assert!(!intake.pause(SourceId(1), Cause::Gateway), "paused once");
-        intake.give();
+        intake.give(&message);
         assert_eq!(intake.poll_resume(|_| true), None);
-        intake.give();
+        intake.give(&message);
         assert_eq!(intake.poll_resume(|_| true), Some(SourceId(1)));
         assert!(!intake.any_paused());
         intake.pause(SourceId(2), Cause::Line(HandlerId(5)));

@@ -7,6 +7,8 @@ pub struct Limits {
     /// Messages waiting or running over all handlers. Beyond it QoS 0 is dropped and counted, and
     /// sources of QoS 1 are paused until there is room.
     pub messages_max: usize,
+    /// Bytes of topics and payloads of these messages, counted once for each handler. Then: the same.
+    pub messages_bytes_max: usize,
     /// Messages waiting in one handler's line. QoS 0 is dropped and counted at three quarters of it;
     /// a source whose QoS 1 message reaches it is paused until the line is half empty.
     pub line_messages_max: usize,
@@ -38,6 +40,7 @@ impl Limits {
     /// A laptop or CI machine; the same numbers as `boards/dev.toml`.
     pub const DEV: Limits = Limits {
         messages_max: 8192,
+        messages_bytes_max: 64 * 1024 * 1024,
         line_messages_max: 4096,
         batch_messages_max: 32,
         handlers_max: 256,

@@ -45,6 +45,13 @@ pub struct Message {
     pub hops: u8,
 }
 
+impl Message {
+    /// Bytes of topic and payload: what a waiting message costs.
+    pub fn bytes(&self) -> usize {
+        self.topic.as_str().len() + self.payload.len()
+    }
+}
+
 /// One connection of the local side, as its driver numbers it. Never reused while anything refers to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SourceId(pub u64);

@@ -24,10 +24,12 @@ impl Alarm {
 
     /// Ready when `next` may be due; then it must be set again.
     pub fn poll(&mut self, next: Option<Timestamp>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(next) = next else { return Poll::Pending };
-        let (at, sleep) = self.set.get_or_insert_with(|| {
-            (next, Box::pin(sleep_until(self.clock.instant(next))))
-        });
+        let Some(next) = next else {
+            return Poll::Pending;
+        };
+        let (at, sleep) = self
+            .set
+            .get_or_insert_with(|| (next, Box::pin(sleep_until(self.clock.instant(next)))));
         if next < *at {
             *at = next;
             sleep.as_mut().reset(self.clock.instant(next));
@@ -36,7 +38,11 @@ impl Alarm {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
                 // Whether or not a deadline is behind us, the next one is later than now.
-                *at = next.max(self.clock.timestamp().after(std::time::Duration::from_millis(1)));
+                *at = next.max(
+                    self.clock
+                        .timestamp()
+                        .after(std::time::Duration::from_millis(1)),
+                );
                 sleep.as_mut().reset(self.clock.instant(*at));
                 Poll::Ready(())
             }

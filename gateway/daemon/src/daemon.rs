@@ -38,30 +38,34 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let clock = Clock::start();
     let seed = seed();
     let board = &settings.board;
-    let threads = Threads::new(
-        usize::from(board.runner.threads),
-        board.core_limits.handlers_max,
-        u64::from(board.runner.slice_us),
-        clock,
-    );
-    let runner = Runner::new(caps(board), threads, seed);
+    let runner = Runner::new(caps(board), u64::from(board.runner.slice_us), seed);
     let (side, local) = match &settings.local {
-        LocalSettings::FrontDoor { .. } => {
-            (LocalSide::FrontDoor, Local::FrontDoor(Box::new(Broker::new(door_limits(board)))))
-        }
+        LocalSettings::FrontDoor { .. } => (
+            LocalSide::FrontDoor,
+            Local::FrontDoor(Box::new(Broker::new(door_limits(board)))),
+        ),
         LocalSettings::Broker(_) => (LocalSide::Broker, Local::Broker(Default::default())),
     };
     let gateway = Gateway::new(board.core_limits, side, seed);
     let shell = Shell::new(clock, Hub::new(gateway, local, runner));
     deploy(&settings, &shell);
     let driver = open_local(&settings, &shell).await?;
-    spawn_local(Rc::clone(&shell).run(driver, Reporter::default()));
+    let threads = Threads::new(
+        usize::from(board.runner.threads),
+        board.core_limits.handlers_max,
+        clock,
+    );
+    spawn_local(Rc::clone(&shell).run(driver, threads, Reporter::default()));
 
     let mut term = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut int = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
     std::future::poll_fn(|context| {
         let asked = term.poll_recv(context).is_ready() || int.poll_recv(context).is_ready();
-        if asked { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if asked {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     stop(&shell).await;
@@ -71,12 +75,16 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 /// Hands every configured handler to the core; what cannot run is told and left out.
 fn deploy(settings: &Settings, shell: &Shell) {
     for (number, entry) in settings.handlers.iter().enumerate() {
-        let handler = HandlerId(u16::try_from(number).expect("the board allows fewer handlers than that"));
+        let handler =
+            HandlerId(u16::try_from(number).expect("the board allows fewer handlers than that"));
         match entry {
             HandlerEntry::Ready(dir) => {
                 let manifest = Arc::new(dir.manifest.clone());
                 let module_path = dir.module_path.clone();
-                let source = Source { module_path, manifest: Arc::clone(&manifest) };
+                let source = Source {
+                    module_path,
+                    manifest: Arc::clone(&manifest),
+                };
                 shell.with_hub(|hub| hub.runner().add_source(handler, source));
                 shell.input(Input::Deploy { handler, manifest });
             }
@@ -96,18 +104,29 @@ async fn open_local(settings: &Settings, shell: &Rc<Shell>) -> anyhow::Result<Lo
             let door = Rc::new(FrontDoor::default());
             for address in listen {
                 let listener = listen_on(*address).await?;
-                let bound = listener.local_addr().context("a bound socket has an address")?;
+                let bound = listener
+                    .local_addr()
+                    .context("a bound socket has an address")?;
                 info!(address = %bound, "the front door is open");
                 spawn_local(Rc::clone(&door).serve(listener, Rc::clone(shell)));
             }
-            shell.input(Input::LocalUp { session_present: false });
+            shell.input(Input::LocalUp {
+                session_present: false,
+            });
             Ok(LocalDriver::FrontDoor(door))
         }
         LocalSettings::Broker(broker) => {
             let packet_bytes_max = settings.board.door.packet_bytes_max;
-            let target = Target { options: options(broker)?, packet_bytes_max };
+            let target = Target {
+                options: options(broker)?,
+                packet_bytes_max,
+            };
             let (client, events) = LocalClient::new(target);
-            info!(host = broker.host, port = broker.port, "using the broker that is there");
+            info!(
+                host = broker.host,
+                port = broker.port,
+                "using the broker that is there"
+            );
             spawn_local(Rc::clone(&client).serve(events, Rc::clone(shell)));
             Ok(LocalDriver::Client(client))
         }
@@ -127,7 +146,10 @@ fn options(broker: &BrokerSettings) -> anyhow::Result<MqttOptions> {
     let mut options = MqttOptions::new(&broker.client_id, &broker.host, broker.port);
     options.set_keep_alive(Duration::from_secs(u64::from(broker.keep_alive_s)));
     if let Some(username) = &broker.username {
-        let password = broker.password.as_ref().map_or("", |secret| secret.expose());
+        let password = broker
+            .password
+            .as_ref()
+            .map_or("", |secret| secret.expose());
         options.set_credentials(username, password);
     }
     if let Some(tls) = &broker.tls {
@@ -154,7 +176,9 @@ async fn stop(shell: &Shell) {
 
 /// Varies with every start; neither secrecy nor quality depends on it.
 fn seed() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     since.as_nanos() as u64 ^ (u64::from(std::process::id()) << 32)
 }
 

@@ -53,14 +53,23 @@ impl FrontDoor {
                         Ok(id) => {
                             debug!(conn = id.0, %peer, "connected");
                             let (resumed, draining) = (Notify::new(), false.into());
-                            let connection = Rc::new(Connection { stream, resumed, draining });
-                            self.connections.borrow_mut().insert(id, Rc::clone(&connection));
-                            let (door, shell, buffer) = (Rc::clone(&self), Rc::clone(&shell), Rc::clone(&buffer));
+                            let connection = Rc::new(Connection {
+                                stream,
+                                resumed,
+                                draining,
+                            });
+                            self.connections
+                                .borrow_mut()
+                                .insert(id, Rc::clone(&connection));
+                            let (door, shell, buffer) =
+                                (Rc::clone(&self), Rc::clone(&shell), Rc::clone(&buffer));
                             spawn_local(async move {
                                 let cause = connection.read(id, &shell, &buffer).await;
                                 debug!(conn = id.0, cause, "disconnected");
                                 door.connections.borrow_mut().remove(&id);
-                                shell.with_door(|door, now, wall| door.handle_disconnected(now, wall, id));
+                                shell.with_door(|door, now, wall| {
+                                    door.handle_disconnected(now, wall, id)
+                                });
                                 shell.ring();
                             });
                         }
@@ -79,7 +88,9 @@ impl FrontDoor {
     pub fn flush(self: &Rc<Self>, shell: &Rc<Shell>) {
         while let Some(id) = shell.with_door(|door, _, _| door.poll_dirty()) {
             let connection = self.connections.borrow().get(&id).map(Rc::clone);
-            let Some(connection) = connection else { continue };
+            let Some(connection) = connection else {
+                continue;
+            };
             if connection.draining.get() {
                 continue;
             }
@@ -118,7 +129,9 @@ impl Connection {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                     Err(_) => return "the peer reset it",
                 };
-                let taken = shell.with_door(|door, now, wall| door.handle_bytes(now, wall, id, &buffer[..count]));
+                let taken = shell.with_door(|door, now, wall| {
+                    door.handle_bytes(now, wall, id, &buffer[..count])
+                });
                 rest.extend_from_slice(&buffer[taken..count]);
             }
             shell.ring();
@@ -128,7 +141,8 @@ impl Connection {
                     break;
                 }
                 self.resumed.notified().await;
-                let taken = shell.with_door(|door, now, wall| door.handle_bytes(now, wall, id, &rest));
+                let taken =
+                    shell.with_door(|door, now, wall| door.handle_bytes(now, wall, id, &rest));
                 rest.drain(..taken);
                 shell.ring();
             }

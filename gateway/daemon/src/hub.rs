@@ -10,6 +10,7 @@ use tidegate_core::time::WallTime;
 use tidegate_core::topic::Filter;
 use tidegate_core::{Effect, Gateway, Input, Message, Report, Timestamp};
 use tidegate_host::Now;
+use tracing::debug;
 
 use crate::runner::{Done, Runner};
 
@@ -23,7 +24,6 @@ pub enum ToBroker {
 }
 
 /// The local side.
-#[derive(Debug)]
 pub enum Local {
     /// When the front door is our own.
     FrontDoor(Box<Broker>),
@@ -32,7 +32,6 @@ pub enum Local {
 }
 
 /// Core, local side and runner, wired together.
-#[derive(Debug)]
 pub struct Hub {
     gateway: Gateway,
     local: Local,
@@ -45,7 +44,13 @@ pub struct Hub {
 impl Hub {
     pub fn new(gateway: Gateway, local: Local, runner: Runner) -> Hub {
         let (reports, resumed) = (VecDeque::new(), VecDeque::new());
-        Hub { gateway, local, runner, reports, resumed }
+        Hub {
+            gateway,
+            local,
+            runner,
+            reports,
+            resumed,
+        }
     }
 
     pub fn gateway(&self) -> &Gateway {
@@ -68,9 +73,9 @@ impl Hub {
         self.gateway.handle_input(now, input);
     }
 
-    /// A thread has finished something.
+    /// Work of the runner's has been done.
     pub fn handle_done(&mut self, now: Timestamp, done: Done) {
-        let input = self.runner.take_back(done);
+        let input = self.runner.handle_done(done);
         self.gateway.handle_input(now, input);
     }
 
@@ -79,7 +84,9 @@ impl Hub {
         let timestamp = Timestamp(now.mono_us / 1000);
         loop {
             self.take_door_events(timestamp);
-            let Some(effect) = self.gateway.poll_effect() else { return };
+            let Some(effect) = self.gateway.poll_effect() else {
+                return;
+            };
             self.apply(timestamp, now, effect);
         }
     }
@@ -97,7 +104,10 @@ impl Hub {
             Local::FrontDoor(broker) => broker.poll_timeout(),
             Local::Broker(_) => None,
         };
-        [self.gateway.poll_timeout(), door].into_iter().flatten().min()
+        [self.gateway.poll_timeout(), door]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub fn poll_report(&mut self) -> Option<Report> {
@@ -118,27 +128,38 @@ impl Hub {
     }
 
     fn take_door_events(&mut self, now: Timestamp) {
-        let Local::FrontDoor(broker) = &mut self.local else { return };
+        let Local::FrontDoor(broker) = &mut self.local else {
+            return;
+        };
         while let Some(event) = broker.poll_event() {
-            let input = match event {
-                DoorEvent::Message { message, ack } => Input::Message { message, ack },
-                DoorEvent::Gone { conn } => Input::SourceGone { source: conn },
-            };
-            self.gateway.handle_input(now, input);
+            match event {
+                DoorEvent::Connected { conn, client } => {
+                    debug!(conn = conn.0, %client, "client connected")
+                }
+                DoorEvent::Message { message, ack } => {
+                    self.gateway
+                        .handle_input(now, Input::Message { message, ack });
+                }
+                DoorEvent::Gone {
+                    conn,
+                    client,
+                    reason,
+                } => {
+                    debug!(conn = conn.0, %client, ?reason, "client gone");
+                    self.gateway
+                        .handle_input(now, Input::SourceGone { source: conn });
+                }
+            }
         }
     }
 
     fn apply(&mut self, timestamp: Timestamp, now: Now, effect: Effect) {
         match effect {
-            Effect::Check { handler } => {
-                if let Err(reason) = self.runner.check(handler) {
-                    let input = Input::Checked { handler, result: Err(reason) };
-                    self.gateway.handle_input(timestamp, input);
-                }
-            }
+            Effect::Check { handler } => self.runner.check(handler),
             Effect::Run(job) => {
                 if let Some(outcome) = self.runner.run(job, now) {
-                    self.gateway.handle_input(timestamp, Input::Outcome(outcome));
+                    self.gateway
+                        .handle_input(timestamp, Input::Outcome(outcome));
                 }
             }
             Effect::Report(report) => self.reports.push_back(report),
@@ -153,7 +174,8 @@ impl Hub {
             Effect::Subscribe { handler, filter } => match &mut self.local {
                 Local::FrontDoor(broker) => {
                     for message in broker.retained(&filter) {
-                        self.gateway.handle_input(timestamp, Input::Retained { handler, message });
+                        self.gateway
+                            .handle_input(timestamp, Input::Retained { handler, message });
                     }
                 }
                 Local::Broker(queue) => queue.push_back(ToBroker::Subscribe(filter)),

@@ -1,7 +1,8 @@
 //! The daemon: drivers around the core, on one thread. Read in this order: the hub feeds the core and
 //! does what it says; the shell gives it turns; each driver owns one resource.
 
-mod hub;
+pub mod hub;
+pub mod runner;
 mod shell;
 
 mod alarm;
@@ -9,7 +10,6 @@ mod clock;
 mod front_door;
 mod local_client;
 mod report;
-mod runner;
 mod threads;
 mod tls;
 

@@ -6,7 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rumqttc::{AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, Incoming, MqttOptions, Publish};
+use rumqttc::{
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, Incoming, MqttOptions,
+    Publish,
+};
 use tidegate_core::message::{AckTo, QoS, SourceId};
 use tidegate_core::topic::Topic;
 use tidegate_core::{Input, Message};
@@ -43,14 +46,29 @@ pub struct Target {
 
 impl LocalClient {
     pub fn new(target: Target) -> (Rc<LocalClient>, EventLoop) {
-        let Target { mut options, packet_bytes_max } = target;
-        options.set_clean_session(false).set_manual_acks(true).set_inflight(INFLIGHT);
+        let Target {
+            mut options,
+            packet_bytes_max,
+        } = target;
+        options
+            .set_clean_session(false)
+            .set_manual_acks(true)
+            .set_inflight(INFLIGHT);
         options.set_max_packet_size(packet_bytes_max, packet_bytes_max);
         let (client, mut events) = AsyncClient::new(options, REQUESTS);
         events.network_options.set_tcp_nodelay(true);
-        events.network_options.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
+        events
+            .network_options
+            .set_connection_timeout(CONNECT_TIMEOUT.as_secs());
         let (connect, stuck) = (Notify::new(), RefCell::new(None));
-        (Rc::new(LocalClient { client, connect, stuck }), events)
+        (
+            Rc::new(LocalClient {
+                client,
+                connect,
+                stuck,
+            }),
+            events,
+        )
     }
 
     /// Connects when the core asks, and brings what the broker delivers to the core, for ever.
@@ -67,25 +85,39 @@ impl LocalClient {
                     Err(error) => break error,
                 }
             };
-            shell.input(Input::LocalDown { reason: tell(&error) });
+            shell.input(Input::LocalDown {
+                reason: tell(&error),
+            });
         }
     }
 
     fn handle(&self, incoming: Incoming, source: &Arc<str>, shell: &Shell) {
         match incoming {
             Incoming::ConnAck(ack) => {
-                info!(session_present = ack.session_present, "connected to the local broker");
-                shell.input(Input::LocalUp { session_present: ack.session_present });
+                info!(
+                    session_present = ack.session_present,
+                    "connected to the local broker"
+                );
+                shell.input(Input::LocalUp {
+                    session_present: ack.session_present,
+                });
             }
             Incoming::Publish(publish) => {
                 let at_least_once = publish.qos != rumqttc::QoS::AtMostOnce;
-                let ack = at_least_once.then_some(AckTo { source: SOURCE, packet_id: publish.pkid });
+                let ack = at_least_once.then_some(AckTo {
+                    source: SOURCE,
+                    packet_id: publish.pkid,
+                });
                 match Topic::new(&publish.topic) {
                     Ok(topic) => {
                         let message = Message {
                             topic,
                             payload: Arc::from(&*publish.payload),
-                            qos: if at_least_once { QoS::AtLeastOnce } else { QoS::AtMostOnce },
+                            qos: if at_least_once {
+                                QoS::AtLeastOnce
+                            } else {
+                                QoS::AtMostOnce
+                            },
                             retain: publish.retain,
                             dup: publish.dup,
                             source: Arc::clone(source),
@@ -101,9 +133,13 @@ impl LocalClient {
                 }
             }
             Incoming::SubAck(ack) => {
-                let refused = |code: &rumqttc::SubscribeReasonCode| *code == rumqttc::SubscribeReasonCode::Failure;
+                let refused = |code: &rumqttc::SubscribeReasonCode| {
+                    *code == rumqttc::SubscribeReasonCode::Failure
+                };
                 if ack.return_codes.iter().any(refused) {
-                    warn!("the local broker refused a subscription; see its access rules for this client");
+                    warn!(
+                        "the local broker refused a subscription; see its access rules for this client"
+                    );
                 }
             }
             _ => {}
@@ -131,15 +167,20 @@ impl LocalClient {
                 self.connect.notify_one();
                 Ok(())
             }
-            ToBroker::Subscribe(filter) => {
-                self.client.try_subscribe(filter.as_str(), rumqttc::QoS::AtLeastOnce)
-            }
+            ToBroker::Subscribe(filter) => self
+                .client
+                .try_subscribe(filter.as_str(), rumqttc::QoS::AtLeastOnce),
             ToBroker::Publish(message) => {
                 let qos = match message.qos {
                     QoS::AtMostOnce => rumqttc::QoS::AtMostOnce,
                     QoS::AtLeastOnce | QoS::ExactlyOnce => rumqttc::QoS::AtLeastOnce,
                 };
-                self.client.try_publish(message.topic.as_str(), qos, message.retain, &*message.payload)
+                self.client.try_publish(
+                    message.topic.as_str(),
+                    qos,
+                    message.retain,
+                    &*message.payload,
+                )
             }
             ToBroker::Ack(to) => {
                 let mut publish = Publish::new("", rumqttc::QoS::AtLeastOnce, Vec::new());
@@ -164,7 +205,9 @@ fn tell(error: &ConnectionError) -> String {
             }
             other => format!("it refused the connection: {other:?}"),
         },
-        ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => "it does not answer".into(),
+        ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => {
+            "it does not answer".into()
+        }
         other => other.to_string(),
     }
 }

@@ -36,18 +36,37 @@ impl Reporter {
         match report {
             Report::HandlerActive { name, .. } => info!(handler = name, "handler is active"),
             Report::HandlerRejected { name, reason, .. } => {
-                error!(handler = name, reason, "handler cannot run here; the rest goes on");
+                error!(
+                    handler = name,
+                    reason, "handler cannot run here; the rest goes on"
+                );
             }
-            Report::EventFailed { handler, name, event_id, failure } => {
+            Report::EventFailed {
+                handler,
+                name,
+                event_id,
+                failure,
+            } => {
                 if self.may_tell(now, handler, Kind::Failure, &name) {
                     warn!(handler = name, event_id, failure = %Told(&failure), "event failed");
                 }
             }
-            Report::HandlerQuarantined { name, wait_ms, last, .. } => {
+            Report::HandlerQuarantined {
+                name,
+                wait_ms,
+                last,
+                ..
+            } => {
                 warn!(handler = name, wait_ms, failure = %Told(&last), "handler is in quarantine: it failed too often in a row");
             }
-            Report::HandlerReleased { name, .. } => info!(handler = name, "handler is out of quarantine"),
-            Report::HandlerLog { handler, name, line } => {
+            Report::HandlerReleased { name, .. } => {
+                info!(handler = name, "handler is out of quarantine")
+            }
+            Report::HandlerLog {
+                handler,
+                name,
+                line,
+            } => {
                 if self.may_tell(now, handler, Kind::Log, &name) {
                     match line.level {
                         1 => error!(handler = name, "{}", line.text),
@@ -58,9 +77,14 @@ impl Reporter {
                     }
                 }
             }
-            Report::Dropped { reason, total } => warn!(reason = reason.name(), total, "messages dropped"),
+            Report::Dropped { reason, total } => {
+                warn!(reason = reason.name(), total, "messages dropped")
+            }
             Report::LocalLost { reason, retry_ms } => {
-                warn!(reason, retry_ms, "the local broker is not there; trying again");
+                warn!(
+                    reason,
+                    retry_ms, "the local broker is not there; trying again"
+                );
             }
         }
     }
@@ -68,7 +92,11 @@ impl Reporter {
     fn may_tell(&mut self, now: Timestamp, handler: HandlerId, kind: Kind, name: &str) -> bool {
         let window = self.windows.entry((handler, kind)).or_insert_with(|| {
             let name = name.to_owned();
-            Window { since: now, lines: 0, name }
+            Window {
+                since: now,
+                lines: 0,
+                name,
+            }
         });
         if now.since(window.since) >= WINDOW {
             let more = window.lines.saturating_sub(LINES_MAX);

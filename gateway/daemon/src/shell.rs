@@ -15,6 +15,7 @@ use crate::front_door::FrontDoor;
 use crate::hub::Hub;
 use crate::local_client::LocalClient;
 use crate::report::Reporter;
+use crate::threads::{Said, Threads};
 
 /// The driver of the local side.
 #[derive(Debug)]
@@ -24,7 +25,6 @@ pub enum LocalDriver {
 }
 
 /// The hub as the tasks of its thread share it. Nothing here is held across an await.
-#[derive(Debug)]
 pub struct Shell {
     pub clock: Clock,
     hub: RefCell<Hub>,
@@ -35,7 +35,12 @@ pub struct Shell {
 impl Shell {
     pub fn new(clock: Clock, hub: Hub) -> Rc<Shell> {
         let (rung, waker) = (Cell::new(true), RefCell::new(None));
-        Rc::new(Shell { clock, hub: RefCell::new(hub), rung, waker })
+        Rc::new(Shell {
+            clock,
+            hub: RefCell::new(hub),
+            rung,
+            waker,
+        })
     }
 
     /// Asks for a turn. It comes after the tasks that are ready now, so that they share it.
@@ -48,7 +53,9 @@ impl Shell {
 
     /// Hands one input to the core.
     pub fn input(&self, input: Input) {
-        self.hub.borrow_mut().handle_input(self.clock.timestamp(), input);
+        self.hub
+            .borrow_mut()
+            .handle_input(self.clock.timestamp(), input);
         self.ring();
     }
 
@@ -59,16 +66,28 @@ impl Shell {
     /// Lends the front door. Only its driver asks.
     pub fn with_door<T>(&self, act: impl FnOnce(&mut Broker, Timestamp, WallTime) -> T) -> T {
         let mut hub = self.hub.borrow_mut();
-        let door = hub.door().expect("a front-door driver runs only where there is a front door");
+        let door = hub
+            .door()
+            .expect("a front-door driver runs only where there is a front door");
         act(door, self.clock.timestamp(), self.clock.wall())
     }
 
     /// Takes turns until the future is dropped.
-    pub async fn run(self: Rc<Self>, driver: LocalDriver, mut reporter: Reporter) {
+    pub async fn run(
+        self: Rc<Self>,
+        driver: LocalDriver,
+        mut threads: Threads,
+        mut reporter: Reporter,
+    ) {
         let mut alarm = Alarm::new(self.clock);
         loop {
-            poll_fn(|context| self.poll_turn(&mut alarm, context)).await;
-            self.with_hub(|hub| hub.turn(self.clock.now()));
+            poll_fn(|context| self.poll_turn(&mut threads, &mut alarm, context)).await;
+            self.with_hub(|hub| {
+                hub.turn(self.clock.now());
+                while let Some(work) = hub.runner().poll_work() {
+                    threads.send(work);
+                }
+            });
             while let Some(report) = self.with_hub(Hub::poll_report) {
                 reporter.tell(self.clock.timestamp(), report);
             }
@@ -85,11 +104,19 @@ impl Shell {
     }
 
     /// Ready when there is something to do: the bell rang, a thread has finished, or a deadline is due.
-    fn poll_turn(&self, alarm: &mut Alarm, context: &mut Context<'_>) -> Poll<()> {
+    fn poll_turn(
+        &self,
+        threads: &mut Threads,
+        alarm: &mut Alarm,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
         let mut hub = self.hub.borrow_mut();
         let mut due = self.rung.take();
-        while let Poll::Ready(Some(done)) = hub.runner().threads().poll_done(context) {
-            hub.handle_done(self.clock.timestamp(), done);
+        while let Poll::Ready(Some(said)) = threads.poll_said(context) {
+            match said {
+                Said::Done(done) => hub.handle_done(self.clock.timestamp(), done),
+                Said::Pace { fuel_per_ms } => hub.runner().calibrate(fuel_per_ms),
+            }
             due = true;
         }
         if alarm.poll(hub.poll_timeout(), context).is_ready() {

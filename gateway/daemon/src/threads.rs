@@ -1,46 +1,41 @@
 //! The runner threads: load modules, and give every long job one slice after the other in turn.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 use std::thread;
 
-use tidegate_core::job::{HandlerId, Job};
-use tidegate_host::{Caps, Instance, Step};
 use tokio::sync::mpsc;
 use tracing::debug;
 
 use crate::clock::Clock;
-use crate::runner::{Done, Source};
+use crate::runner::{Done, Work};
 
-/// A slice in a thread is so much longer than the one on the short way: a switch costs 2 us, and
-/// nobody but other long jobs waits for it.
-const THREAD_SLICE_FACTOR: u64 = 8;
+/// A slice in a thread: nobody but other long jobs waits for it, and a switch costs some microseconds.
+const SLICE_US: u64 = 500;
 /// Runner threads yield to the short way: the hub keeps the default niceness of 0.
 const NICENESS: i32 = 5;
 /// The interpreter keeps the guest's stack on the heap; this is for the interpreter itself and the loader.
 const STACK_BYTES: usize = 512 * 1024;
 
-/// What a thread can do.
-#[derive(Debug)]
-pub enum Work {
-    Load { handler: HandlerId, source: Source, caps: Caps, seed: u64 },
-    Start { handler: HandlerId, instance: Box<Instance>, job: Job },
-    Resume { handler: HandlerId, instance: Box<Instance> },
+/// What a thread has to say.
+pub enum Said {
+    Done(Done),
+    /// Once, before the first work is done.
+    Pace {
+        fuel_per_ms: u64,
+    },
 }
 
-#[derive(Debug)]
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
-    slice_fuel: AtomicU64,
-    slice_us: u64,
-    calibrated: Once,
-    done: mpsc::Sender<Done>,
+    fuel_per_ms: OnceLock<u64>,
+    said: mpsc::Sender<Said>,
     clock: Clock,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
     /// At most one entry a handler.
     work: VecDeque<Work>,
@@ -49,33 +44,28 @@ struct Queue {
 }
 
 /// The threads' front. Threads start when there is work for them.
-#[derive(Debug)]
 pub struct Threads {
     shared: Arc<Shared>,
     threads_max: usize,
-    done: mpsc::Receiver<Done>,
+    said: mpsc::Receiver<Said>,
 }
 
 impl Threads {
     /// `handlers_max` bounds what can be under way: a handler has one job or one load at a time.
-    pub fn new(threads_max: usize, handlers_max: usize, slice_us: u64, clock: Clock) -> Threads {
-        let (sender, done) = mpsc::channel(handlers_max.max(1));
+    pub fn new(threads_max: usize, handlers_max: usize, clock: Clock) -> Threads {
+        let (sender, said) = mpsc::channel(handlers_max + 1);
         let shared = Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
-            // Until the first load has calibrated it: 100 fuel a microsecond, a slow board's pace.
-            slice_fuel: AtomicU64::new(slice_us * 100),
-            slice_us,
-            calibrated: Once::new(),
-            done: sender,
+            fuel_per_ms: OnceLock::new(),
+            said: sender,
             clock,
         };
-        Threads { shared: Arc::new(shared), threads_max: threads_max.max(1), done }
-    }
-
-    /// Fuel of one slice on the short way.
-    pub fn slice_fuel(&self) -> u64 {
-        self.shared.slice_fuel.load(Ordering::Relaxed)
+        Threads {
+            shared: Arc::new(shared),
+            threads_max: threads_max.max(1),
+            said,
+        }
     }
 
     pub fn send(&self, work: Work) {
@@ -94,9 +84,9 @@ impl Threads {
         }
     }
 
-    /// What has been finished, if anything has.
-    pub fn poll_done(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Option<Done>> {
-        self.done.poll_recv(context)
+    /// What a thread has to say, if one has.
+    pub fn poll_said(&mut self, context: &mut Context<'_>) -> Poll<Option<Said>> {
+        self.said.poll_recv(context)
     }
 }
 
@@ -111,17 +101,31 @@ impl Shared {
         if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
             debug!(%error, "a runner thread keeps its priority");
         }
+        let slice_fuel = self.pace() * SLICE_US / 1000;
         let mut queue = self.lock();
         loop {
             queue = match queue.work.pop_front() {
                 Some(work) => {
                     drop(queue);
-                    self.step(work);
-                    self.lock()
+                    let stepped = work.step(slice_fuel, self.clock.now());
+                    match stepped {
+                        Ok(done) => {
+                            self.say(Said::Done(done));
+                            self.lock()
+                        }
+                        Err(rest) => {
+                            let mut queue = self.lock();
+                            queue.work.push_back(rest);
+                            queue
+                        }
+                    }
                 }
                 None => {
                     queue.idle += 1;
-                    queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                    queue = self
+                        .wake
+                        .wait(queue)
+                        .unwrap_or_else(PoisonError::into_inner);
                     queue.idle -= 1;
                     queue
                 }
@@ -129,62 +133,19 @@ impl Shared {
         }
     }
 
-    fn step(&self, work: Work) {
-        let slice = self.slice_fuel.load(Ordering::Relaxed).saturating_mul(THREAD_SLICE_FACTOR);
-        match work {
-            Work::Load { handler, source, caps, seed } => {
-                self.calibrate();
-                let result = load(&source, &caps, seed).map(Box::new);
-                self.finish(Done::Loaded { handler, result });
-            }
-            Work::Start { handler, mut instance, job } => {
-                let step = instance.start(job, slice, self.clock.now());
-                self.stepped(handler, instance, step);
-            }
-            Work::Resume { handler, mut instance } => {
-                let step = instance.resume(slice, self.clock.now());
-                self.stepped(handler, instance, step);
-            }
+    /// Fuel a millisecond on this machine, measured once.
+    fn pace(&self) -> u64 {
+        *self.fuel_per_ms.get_or_init(|| {
+            let fuel_per_ms = tidegate_host::calibrate(|| self.clock.now().mono_us);
+            debug!(fuel_per_ms, "measured");
+            self.say(Said::Pace { fuel_per_ms });
+            fuel_per_ms
+        })
+    }
+
+    fn say(&self, said: Said) {
+        if self.said.blocking_send(said).is_err() {
+            debug!("the hub has stopped; what a thread has done is forgotten");
         }
     }
-
-    fn stepped(&self, handler: HandlerId, instance: Box<Instance>, step: Step) {
-        match step {
-            Step::Finished(outcome) => self.finish(Done::Ran { handler, instance, outcome }),
-            Step::Parked => self.lock().work.push_back(Work::Resume { handler, instance }),
-        }
-    }
-
-    fn finish(&self, done: Done) {
-        if self.done.blocking_send(done).is_err() {
-            debug!("the hub has stopped; a finished job is forgotten");
-        }
-    }
-
-    /// Measures once how much fuel a slice is on this machine.
-    fn calibrate(&self) {
-        self.calibrated.call_once(|| {
-            let clock = self.clock;
-            let fuel_per_ms = tidegate_host::calibrate(|| clock.now().mono_us);
-            let slice = (fuel_per_ms * self.slice_us / 1000).max(1);
-            self.slice_fuel.store(slice, Ordering::Relaxed);
-            debug!(fuel_per_ms, slice, "calibrated");
-        });
-    }
-}
-
-fn load(source: &Source, caps: &Caps, seed: u64) -> Result<Instance, String> {
-    let path = &source.module_path;
-    let unreadable = |error| format!("cannot read the module {}: {error}", path.display());
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-    // Asked before it is read: a module far beyond the limit need not be in memory to be refused.
-    if bytes > caps.module_bytes_max as u64 {
-        return Err(format!(
-            "the module {} has {bytes} bytes; the board allows {} (handler.module_bytes_max)",
-            path.display(),
-            caps.module_bytes_max
-        ));
-    }
-    let module = std::fs::read(path).map_err(unreadable)?;
-    tidegate_host::load(&module, Arc::clone(&source.manifest), caps, seed).map_err(|error| error.to_string())
 }

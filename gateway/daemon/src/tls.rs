@@ -16,7 +16,12 @@ use tidegate_config::Tls;
 pub fn client_config(tls: &Tls) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     for cert in certificates(&tls.ca)? {
-        roots.add(cert).with_context(|| format!("{} holds a certificate that cannot be used", tls.ca.display()))?;
+        roots.add(cert).with_context(|| {
+            format!(
+                "{} holds a certificate that cannot be used",
+                tls.ca.display()
+            )
+        })?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
@@ -38,5 +43,8 @@ pub fn client_config(tls: &Tls) -> anyhow::Result<Arc<ClientConfig>> {
 
 fn certificates(file: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     let problem = || format!("{} holds no certificates in PEM", file.display());
-    CertificateDer::pem_file_iter(file).with_context(problem)?.collect::<Result<_, _>>().with_context(problem)
+    CertificateDer::pem_file_iter(file)
+        .with_context(problem)?
+        .collect::<Result<_, _>>()
+        .with_context(problem)
 }

@@ -65,7 +65,7 @@ fn the_worst_case_adds_everything_up() {
     board.door.outbound_bytes_max = 3 * 1024;
     board.door.packet_bytes_max = 1024;
     board.door.retained_bytes_max = 5 * 1024;
-    board.core_limits.messages_max = 11;
+    board.core_limits.messages_bytes_max = 11 * 1024;
     board.core_limits.handlers_max = 2;
     board.host.module_bytes_max = 1024;
     board.host.memory_kib_max = 64;

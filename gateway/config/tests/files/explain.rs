@@ -48,7 +48,7 @@ fn a_summary_for_people() {
     });
     // The sum of the board's limits is tested with the boards.
     settings.board.memory.base_kib = 0;
-    settings.board.core_limits.messages_max = 0;
+    settings.board.core_limits.messages_bytes_max = 0;
     settings.board.core_limits.handlers_max = 0;
     settings.board.door.clients_max = 0;
     assert_eq!(
