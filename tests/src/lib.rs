@@ -1,0 +1,17 @@
+//! Looks at the house from outside. This library holds what the tests in `tests/` and the
+//! benchmark in `src/bin/bench` share; nothing in the house sees it.
+//!
+//! In reading order: folders and ports for one test, processes, the programs under test, an MQTT
+//! client, handlers made from text, the hostile ones among them, and the load generator.
+
+pub mod daemon;
+pub mod handlers;
+pub mod hostile;
+pub mod load;
+pub mod mosquitto;
+pub mod mqtt;
+pub mod ports;
+pub mod process;
+pub mod procfs;
+pub mod programs;
+pub mod scratch;

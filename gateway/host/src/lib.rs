@@ -1,0 +1,31 @@
+//! Runs one handler's jobs in wasmi. Synchronous and deterministic: no clock, no IO, no threads;
+//! time and randomness are arguments. A trap, the end of fuel, a deadline is a value, not an error.
+//!
+//! [`load`] checks a module and makes an [`Instance`]; [`Instance::start`] and [`Instance::resume`]
+//! run a [`Job`](tidegate_core::job::Job) in slices of fuel until it is [`Step::Finished`].
+
+mod calibrate;
+mod caps;
+mod error;
+mod guest;
+mod image;
+mod imports;
+mod inbox;
+mod instance;
+mod json;
+mod live;
+mod load;
+mod meter;
+mod rewrite;
+mod run;
+mod scan;
+mod state;
+
+pub use calibrate::calibrate;
+pub use caps::Caps;
+pub use error::LoadError;
+pub use guest::Now;
+pub use instance::{Instance, ModuleFacts, Reset};
+pub use load::load;
+pub use run::Step;
+pub use state::{Entry, Table};

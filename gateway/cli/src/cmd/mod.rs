@@ -1,0 +1,26 @@
+//! One file a command. A command reads its own arguments, prints its result to standard output and
+//! everything else to standard error.
+
+pub mod build;
+pub mod demo;
+pub mod new;
+pub mod try_event;
+
+use crate::failure::Failure;
+
+/// One command: its name, the line of `tidegate --help`, its own `--help`, and what it does.
+pub struct Command {
+    pub name: &'static str,
+    pub usage: &'static str,
+    pub about: &'static str,
+    pub help: &'static str,
+    pub run: fn(Vec<String>) -> Result<(), Failure>,
+}
+
+/// Every command, in the order of `--help`.
+pub const COMMANDS: &[Command] = &[
+    demo::COMMAND,
+    new::COMMAND,
+    build::COMMAND,
+    try_event::COMMAND,
+];

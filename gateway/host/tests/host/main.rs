@@ -1,0 +1,10 @@
+//! The host from outside: guests as text, jobs in, outcomes out.
+
+mod guest;
+
+mod hostile;
+mod imports;
+mod isolation;
+mod loading;
+mod slices;
+mod state;

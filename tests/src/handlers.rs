@@ -1,0 +1,173 @@
+//! Handlers for tests, written as WebAssembly text and put into folders as a user would.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use crate::programs;
+use crate::scratch::Scratch;
+
+/// Where [`guest`] puts the inbox, and how long it is.
+pub const INBOX: u32 = 1024;
+pub const INBOX_LEN: u32 = 8192;
+
+/// A handler folder in the making.
+#[derive(Clone, Debug)]
+pub struct Handler {
+    pub name: String,
+    pub module: Vec<u8>,
+    pub triggers: Vec<String>,
+    pub publish: Vec<String>,
+    pub fuel: u64,
+    pub memory_kib: u32,
+    pub deadline_ms: u32,
+    pub publishes: u32,
+    pub isolation: &'static str,
+}
+
+impl Handler {
+    /// A handler that wakes up for `trigger` and may publish nothing.
+    pub fn new(name: &str, trigger: &str, module: Vec<u8>) -> Handler {
+        Handler {
+            name: name.to_owned(),
+            module,
+            triggers: vec![trigger.to_owned()],
+            publish: Vec::new(),
+            fuel: 10_000_000,
+            memory_kib: 256,
+            deadline_ms: 50,
+            publishes: 16,
+            isolation: "event",
+        }
+    }
+
+    /// Lets it publish to topics under `filter`.
+    pub fn may_publish(mut self, filter: &str) -> Handler {
+        self.publish.push(filter.to_owned());
+        self
+    }
+
+    /// `handler.toml`.
+    pub fn manifest(&self) -> String {
+        let mut text = format!(
+            "name = \"{}\"\nversion = \"1.0.0\"\nmodule = \"module.wasm\"\nabi = 1\nisolation = \"{}\"\n",
+            self.name, self.isolation
+        );
+        for trigger in &self.triggers {
+            write!(text, "\n[[trigger]]\nmqtt = \"{trigger}\"\n").expect("a String takes all");
+        }
+        write!(
+            text,
+            "\n[limits]\nfuel = {}\nmemory_kib = {}\ndeadline_ms = {}\npublishes = {}\n\
+             \n[grants]\npublish = {:?}\n",
+            self.fuel, self.memory_kib, self.deadline_ms, self.publishes, self.publish
+        )
+        .expect("a String takes all");
+        text
+    }
+
+    /// Writes `handlers/<name>/` and returns its path.
+    pub fn write(&self, scratch: &Scratch) -> PathBuf {
+        let folder = format!("handlers/{}", self.name);
+        scratch.write(&format!("{folder}/module.wasm"), &self.module);
+        let manifest = scratch.write(&format!("{folder}/handler.toml"), self.manifest());
+        manifest
+            .parent()
+            .expect("it lies in its folder")
+            .to_path_buf()
+    }
+}
+
+/// Text to module.
+pub fn wasm(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
+}
+
+/// A whole guest around the body of `on_event`: all imports a test uses, one memory of two pages,
+/// the inbox at [`INBOX`]. The body may read its parameter `$len`, use the locals `$i`, `$j` and
+/// `$k` and must leave an i32.
+pub fn guest(body: &str) -> Vec<u8> {
+    guest_with("", body)
+}
+
+/// The same with more fields in the module.
+pub fn guest_with(fields: &str, body: &str) -> Vec<u8> {
+    wasm(&format!(
+        "(module {IMPORTS} (memory (export \"memory\") 2 4) {fields}
+           (func (export \"tidegate_inbox\") (result i64) (i64.const {}))
+           (func $on_event (export \"on_event\") (param $len i32) (result i32)
+             (local $i i32) (local $j i32) (local $k i64) {body}))",
+        (u64::from(INBOX_LEN) << 32) | u64::from(INBOX),
+    ))
+}
+
+/// The imports of [`guest`].
+pub const IMPORTS: &str = r#"
+  (import "tidegate1" "publish" (func $publish (param i32 i32 i32 i32 i32) (result i32)))
+  (import "tidegate1" "log" (func $log (param i32 i32 i32)))
+  (import "tidegate1" "ev_read" (func $ev_read (param i32 i32 i32 i32) (result i32)))
+  (import "tidegate1" "ev_num" (func $ev_num (param i32 i32 i32) (result i32)))
+  (import "tidegate1" "ev_str" (func $ev_str (param i32 i32 i32 i32) (result i32)))
+  (import "tidegate1" "state_get" (func $state_get (param i32 i32 i32 i32 i32) (result i32)))
+  (import "tidegate1" "state_set" (func $state_set (param i32 i32 i32 i32 i32) (result i32)))
+  (import "tidegate1" "state_cas" (func $state_cas (param i32 i32 i64 i32 i32) (result i32)))
+  (import "tidegate1" "state_del" (func $state_del (param i32 i32) (result i32)))
+  (import "tidegate1" "state_list" (func $state_list (param i32 i32 i64 i32 i32 i32) (result i32)))
+  (import "tidegate1" "state_add" (func $state_add (param i32 i32 i64 i32) (result i32)))
+  (import "tidegate1" "now_us" (func $now_us (param i32) (result i64)))
+  (import "tidegate1" "random" (func $random (param i32 i32) (result i32)))
+  (import "tidegate1" "config_get" (func $config_get (param i32 i32 i32 i32) (result i32)))
+"#;
+
+/// A handler that publishes each payload it gets on `to`, QoS as asked.
+pub fn echo(name: &str, from: &str, to: &str, qos: u8) -> Handler {
+    let module = guest_with(
+        &format!("(data (i32.const 16) \"{to}\")"),
+        &format!(
+            "(call $publish (i32.const 16) (i32.const {})
+               (i32.add (i32.const {INBOX}) (i32.load (i32.const {}))) (i32.load (i32.const {}))
+               (i32.const {qos}))",
+            to.len(),
+            INBOX + 64,
+            INBOX + 68,
+        ),
+    );
+    Handler::new(name, from, module).may_publish(to)
+}
+
+/// The example handler, built as its user would, with the limits of its own manifest.
+pub fn overheat() -> Handler {
+    let module = programs::example("overheat").join("overheat.wasm");
+    let module = std::fs::read(module).expect("it was just built");
+    let handler = Handler {
+        fuel: 100_000,
+        memory_kib: 64,
+        publishes: 1,
+        ..Handler::new("overheat", "devices/+/telemetry", module)
+    };
+    handler.may_publish("devices/+/cmd")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_what_a_user_would_write() {
+        let scratch = Scratch::new("handlers");
+        let folder = echo("echo", "a/+/in", "a/out", 1).write(&scratch);
+        let manifest = std::fs::read_to_string(folder.join("handler.toml")).expect("written");
+        for line in [
+            "name = \"echo\"",
+            "mqtt = \"a/+/in\"",
+            "publish = [\"a/out\"]",
+            "abi = 1",
+        ] {
+            assert!(
+                manifest.lines().any(|have| have == line),
+                "{line} in {manifest}"
+            );
+        }
+        let module = std::fs::read(folder.join("module.wasm")).expect("written");
+        assert_eq!(&module[..4], b"\0asm");
+    }
+}

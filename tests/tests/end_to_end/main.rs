@@ -1,0 +1,9 @@
+//! The real daemon between real clients and, on one of its two sides, a real mosquitto.
+
+mod bad_input;
+mod configuration;
+mod front_door;
+mod house;
+mod outage;
+mod stop;
+mod traffic;
