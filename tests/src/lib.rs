@@ -15,3 +15,4 @@ pub mod process;
 pub mod procfs;
 pub mod programs;
 pub mod scratch;
+pub mod simulation;

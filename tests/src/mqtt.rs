@@ -1,7 +1,7 @@
 //! A small MQTT 3.1.1 client over a plain socket, for load and for checks that a library would be
 //! too polite for. What it sends can be any bytes; what it reads is one packet at a time.
 
-mod packet;
+pub mod packet;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

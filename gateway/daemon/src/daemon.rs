@@ -101,7 +101,7 @@ fn deploy(settings: &Settings, shell: &Shell) {
 async fn open_local(settings: &Settings, shell: &Rc<Shell>) -> anyhow::Result<LocalDriver> {
     match &settings.local {
         LocalSettings::FrontDoor { listen } => {
-            let door = Rc::new(FrontDoor::default());
+            let door = FrontDoor::new();
             for address in listen {
                 let listener = listen_on(*address).await?;
                 let bound = listener

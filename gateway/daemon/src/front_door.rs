@@ -1,10 +1,10 @@
 //! The front door's sockets: bytes between connections and the broker. A read waits for nothing but
 //! its socket; what is to be written is written once a turn, so that a burst costs one call a connection.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,65 +17,46 @@ use tracing::{debug, warn};
 
 use crate::shell::Shell;
 
-/// One read takes at most so much, so that one busy connection holds the thread for about a millisecond.
+/// One read takes at most so much: one busy connection holds the thread for about a millisecond.
 const READ_BYTES: usize = 32 * 1024;
 /// After a failed accept (usually: no more file descriptors) the door rests.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
+/// All sockets. Shared by the tasks of one thread.
+#[derive(Debug)]
+pub struct FrontDoor {
+    connections: RefCell<BTreeMap<SourceId, Rc<Connection>>>,
+    /// What a read fills and the broker empties, before anybody else can read.
+    buffer: RefCell<Box<[u8]>>,
+}
+
 /// One connection's socket.
 #[derive(Debug)]
 struct Connection {
+    id: SourceId,
     stream: TcpStream,
-    /// Rings when the broker may be fed again after a pause.
+    /// The reader keeps bytes that the broker has not taken.
+    holding: Cell<bool>,
+    /// Rings when the broker may take them.
     resumed: Notify,
     /// A task waits until the socket takes more.
-    draining: std::cell::Cell<bool>,
-}
-
-/// All sockets. Shared by the tasks of one thread.
-#[derive(Debug, Default)]
-pub struct FrontDoor {
-    connections: RefCell<BTreeMap<SourceId, Rc<Connection>>>,
+    draining: Cell<bool>,
 }
 
 impl FrontDoor {
+    pub fn new() -> Rc<FrontDoor> {
+        let buffer = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
+        Rc::new(FrontDoor {
+            connections: RefCell::default(),
+            buffer,
+        })
+    }
+
     /// Accepts connections for ever.
     pub async fn serve(self: Rc<Self>, listener: TcpListener, shell: Rc<Shell>) {
-        let buffer = Rc::new(RefCell::new(vec![0; READ_BYTES]));
         loop {
             match listener.accept().await {
-                Ok((stream, peer)) => {
-                    if let Err(error) = stream.set_nodelay(true) {
-                        debug!(%error, %peer, "the connection is slow to answer: no TCP_NODELAY");
-                    }
-                    let accepted = shell.with_door(|door, now, _| door.handle_connected(now));
-                    match accepted {
-                        Ok(id) => {
-                            debug!(conn = id.0, %peer, "connected");
-                            let (resumed, draining) = (Notify::new(), false.into());
-                            let connection = Rc::new(Connection {
-                                stream,
-                                resumed,
-                                draining,
-                            });
-                            self.connections
-                                .borrow_mut()
-                                .insert(id, Rc::clone(&connection));
-                            let (door, shell, buffer) =
-                                (Rc::clone(&self), Rc::clone(&shell), Rc::clone(&buffer));
-                            spawn_local(async move {
-                                let cause = connection.read(id, &shell, &buffer).await;
-                                debug!(conn = id.0, cause, "disconnected");
-                                door.connections.borrow_mut().remove(&id);
-                                shell.with_door(|door, now, wall| {
-                                    door.handle_disconnected(now, wall, id)
-                                });
-                                shell.ring();
-                            });
-                        }
-                        Err(refused) => debug!(%peer, %refused, "a connection was refused"),
-                    }
-                }
+                Ok((stream, peer)) => self.accept(stream, peer, &shell),
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_REST).await;
@@ -84,43 +65,62 @@ impl FrontDoor {
         }
     }
 
-    /// Writes what the turn has produced.
-    pub fn flush(self: &Rc<Self>, shell: &Rc<Shell>) {
+    fn accept(self: &Rc<Self>, stream: TcpStream, peer: SocketAddr, shell: &Rc<Shell>) {
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, %peer, "no TCP_NODELAY: this connection is slow to answer");
+        }
+        let id = match shell.with_door(|door, now, _| door.handle_connected(now)) {
+            Ok(id) => id,
+            Err(refused) => return debug!(%peer, %refused, "a connection was refused"),
+        };
+        debug!(conn = id.0, %peer, "connected");
+        let connection = Rc::new(Connection {
+            id,
+            stream,
+            holding: Cell::new(false),
+            resumed: Notify::new(),
+            draining: Cell::new(false),
+        });
+        self.connections
+            .borrow_mut()
+            .insert(id, Rc::clone(&connection));
+        let (door, shell) = (Rc::clone(self), Rc::clone(shell));
+        spawn_local(async move {
+            let cause = connection.read(&shell, &door.buffer).await;
+            debug!(conn = id.0, cause, "disconnected");
+            door.connections.borrow_mut().remove(&id);
+            shell.with_door(|door, now, wall| door.handle_disconnected(now, wall, id));
+            shell.ring();
+        });
+    }
+
+    /// Writes what the turn has produced, and lets those read on that may.
+    pub fn flush(&self, shell: &Rc<Shell>) {
         while let Some(id) = shell.with_door(|door, _, _| door.poll_dirty()) {
             let connection = self.connections.borrow().get(&id).map(Rc::clone);
             let Some(connection) = connection else {
                 continue;
             };
-            if connection.draining.get() {
-                continue;
+            if connection.holding.get() && !shell.with_door(|door, _, _| door.is_paused(id)) {
+                connection.resumed.notify_one();
             }
-            if !connection.write(id, shell) {
+            if !connection.draining.get() && !connection.write(shell) {
                 connection.draining.set(true);
                 let shell = Rc::clone(shell);
-                spawn_local(async move {
-                    connection.drain(id, &shell).await;
-                    connection.draining.set(false);
-                });
+                spawn_local(async move { connection.drain(&shell).await });
             }
-        }
-    }
-
-    /// Rings the connections that may go on.
-    pub fn resume(&self, id: SourceId) {
-        if let Some(connection) = self.connections.borrow().get(&id) {
-            connection.resumed.notify_one();
         }
     }
 }
 
 impl Connection {
     /// Feeds the broker until the connection ends; says why it did.
-    async fn read(&self, id: SourceId, shell: &Shell, buffer: &RefCell<Vec<u8>>) -> &'static str {
-        let mut rest = Vec::new();
+    async fn read(&self, shell: &Shell, buffer: &RefCell<Box<[u8]>>) -> &'static str {
         loop {
             if self.stream.readable().await.is_err() {
                 return "the socket failed";
             }
+            let mut held = Vec::new();
             {
                 let mut buffer = buffer.borrow_mut();
                 let count = match self.stream.try_read(&mut buffer) {
@@ -129,40 +129,39 @@ impl Connection {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                     Err(_) => return "the peer reset it",
                 };
-                let taken = shell.with_door(|door, now, wall| {
-                    door.handle_bytes(now, wall, id, &buffer[..count])
-                });
-                rest.extend_from_slice(&buffer[taken..count]);
+                let taken = self.feed(shell, &buffer[..count]);
+                held.extend_from_slice(&buffer[taken..count]);
             }
-            shell.ring();
-            // The broker took less than it was given: it is paused, or it is closing.
-            while !rest.is_empty() {
-                if shell.with_door(|door, _, _| door.is_closing(id)) {
-                    break;
-                }
+            // A paused client is not read from: what it sends waits in its socket and then with it.
+            while !held.is_empty() {
+                self.holding.set(true);
                 self.resumed.notified().await;
-                let taken =
-                    shell.with_door(|door, now, wall| door.handle_bytes(now, wall, id, &rest));
-                rest.drain(..taken);
-                shell.ring();
+                self.holding.set(false);
+                let taken = self.feed(shell, &held);
+                held.drain(..taken);
             }
-            rest = Vec::new();
         }
     }
 
+    fn feed(&self, shell: &Shell, bytes: &[u8]) -> usize {
+        let taken = shell.with_door(|door, now, wall| door.handle_bytes(now, wall, self.id, bytes));
+        shell.ring();
+        taken
+    }
+
     /// Writes until the output is empty or the socket takes no more. False in the second case.
-    fn write(&self, id: SourceId, shell: &Shell) -> bool {
+    fn write(&self, shell: &Shell) -> bool {
         shell.with_door(|door, _, _| {
             loop {
-                let output = door.output(id);
+                let output = door.output(self.id);
                 if output.is_empty() {
-                    if door.is_closing(id) {
+                    if door.is_closing(self.id) {
                         self.close();
                     }
                     return true;
                 }
                 match self.stream.try_write(output) {
-                    Ok(count) => door.written(id, count),
+                    Ok(count) => door.written(self.id, count),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                     Err(_) => {
                         self.close();
@@ -173,12 +172,11 @@ impl Connection {
         })
     }
 
-    async fn drain(&self, id: SourceId, shell: &Shell) {
-        while self.stream.writable().await.is_ok() {
-            if self.write(id, shell) {
-                return;
-            }
-        }
+    async fn drain(&self, shell: &Shell) {
+        while self.stream.writable().await.is_ok() && !self.write(shell) {}
+        self.draining.set(false);
+        // Room in the output may let the client's queued messages out.
+        shell.ring();
     }
 
     /// Ends the connection: its reader sees the end and clears up.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tidegate_broker::{Broker, Event as DoorEvent};
-use tidegate_core::message::{AckTo, SourceId};
+use tidegate_core::message::AckTo;
 use tidegate_core::time::WallTime;
 use tidegate_core::topic::Filter;
 use tidegate_core::{Effect, Gateway, Input, Message, Report, Timestamp};
@@ -37,19 +37,15 @@ pub struct Hub {
     local: Local,
     runner: Runner,
     reports: VecDeque<Report>,
-    /// Sources that may be read from again.
-    resumed: VecDeque<SourceId>,
 }
 
 impl Hub {
     pub fn new(gateway: Gateway, local: Local, runner: Runner) -> Hub {
-        let (reports, resumed) = (VecDeque::new(), VecDeque::new());
         Hub {
             gateway,
             local,
             runner,
-            reports,
-            resumed,
+            reports: VecDeque::new(),
         }
     }
 
@@ -112,11 +108,6 @@ impl Hub {
 
     pub fn poll_report(&mut self) -> Option<Report> {
         self.reports.pop_front()
-    }
-
-    /// A source that was paused and may be read from again.
-    pub fn poll_resumed(&mut self) -> Option<SourceId> {
-        self.resumed.pop_front()
     }
 
     /// The next thing to do for an existing broker.
@@ -188,7 +179,6 @@ impl Hub {
             Effect::Resume(source) => {
                 if let Local::FrontDoor(broker) = &mut self.local {
                     broker.resume(source);
-                    self.resumed.push_back(source);
                 }
             }
             Effect::ConnectLocal => {

@@ -92,12 +92,7 @@ impl Shell {
                 reporter.tell(self.clock.timestamp(), report);
             }
             match &driver {
-                LocalDriver::FrontDoor(door) => {
-                    while let Some(source) = self.with_hub(Hub::poll_resumed) {
-                        door.resume(source);
-                    }
-                    door.flush(&self);
-                }
+                LocalDriver::FrontDoor(door) => door.flush(&self),
                 LocalDriver::Client(client) => client.send(&self),
             }
         }

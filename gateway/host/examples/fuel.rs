@@ -1,7 +1,7 @@
 //! Whether fuel follows time: handlers that do nothing but one dear thing until their fuel is gone.
 //! Prints nanoseconds a unit of fuel, and how that compares with plain computing.
 //!
-//! `cargo run --release -p tidegate-host --example fuel`
+//! `cargo run --release -p tidegate-host --example fuel [LOOP]`
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -98,7 +98,11 @@ fn main() {
         ..Caps::DEV
     };
     let mut plain = 0.0;
+    let only = std::env::args().nth(1);
     for (name, body) in LOOPS {
+        if only.as_ref().is_some_and(|only| only != name) {
+            continue;
+        }
         let text = format!(
             r#"(module {HEAD} (func (export "on_event") (param $len i32) (result i32) (local $i i32)
             (if (i32.lt_u (i32.load (i32.const 1040)) (i32.const 2)) (then

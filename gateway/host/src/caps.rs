@@ -79,6 +79,8 @@ pub(crate) const COPY_BYTES_PER_FUEL: u64 = 64;
 pub(crate) const BYTE_FUEL: u64 = 1;
 /// What walking past a JSON value, a key or a waiting write costs.
 pub(crate) const ITEM_FUEL: u64 = 2;
+/// What walking past a key of the state costs.
+pub(crate) const KEY_FUEL: u64 = 16;
 /// What a state call costs beyond its copies: a walk down a tree.
 pub(crate) const STATE_FUEL: u64 = 64;
 /// What an effect weighs beyond its bytes in `effects_bytes_max`, so that empty ones have an end too.

@@ -113,10 +113,8 @@ pub(super) fn now_us(call: &mut Call<'_>) -> Answer {
 pub(super) fn random(call: &mut Call<'_>) -> Answer {
     let buf = call.range(0)?;
     let len = buf.len();
-    // A number costs about eight times as much as copying it.
-    call.guest
-        .meter
-        .charge(len as u64 * 8 / COPY_BYTES_PER_FUEL)?;
+    // Eight bytes cost about as much as two instructions.
+    call.guest.meter.charge(len as u64 / 4)?;
     for chunk in call.memory[buf].chunks_mut(8) {
         let number = splitmix64(&mut call.guest.random);
         chunk.copy_from_slice(&number.to_le_bytes()[..chunk.len()]);

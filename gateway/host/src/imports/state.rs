@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tidegate_abi::{Errno, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX};
 
 use super::{Answer, Call, Stop};
-use crate::caps::{EFFECT_OVERHEAD_BYTES, ITEM_FUEL, STATE_FUEL};
+use crate::caps::{EFFECT_OVERHEAD_BYTES, ITEM_FUEL, KEY_FUEL, STATE_FUEL};
 use crate::guest::Guest;
 
 /// `(key, klen, buf, cap, ver_out) -> i32`: length of the value. The version goes to `ver_out`
@@ -133,7 +133,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
         cursor += 1;
     }
     // Known only now; what one call walks is bounded by `state_keys_max`.
-    guest.meter.charge(passed.get() * ITEM_FUEL)?;
+    guest.meter.charge(passed.get() * KEY_FUEL)?;
     if next >= 0 && written == 0 {
         return Err(Errno::TooLarge.into());
     }
@@ -200,7 +200,7 @@ fn put(guest: &mut Guest, key: &[u8], value: Option<&[u8]>, ttl_s: u32, at_us: i
     {
         return Ok(0);
     }
-    guest.meter.charge(guest.table.len() as u64 * ITEM_FUEL)?;
+    guest.meter.charge(guest.table.len() as u64 * KEY_FUEL)?;
     guest.overlay.purge(&guest.table, at_us);
     if let Err(full) = guest.overlay.put(&guest.table, &limits, key, value, ttl_s) {
         guest.over(full.0);

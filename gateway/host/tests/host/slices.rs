@@ -109,6 +109,26 @@ fn a_batch_is_parked_between_events() {
 }
 
 #[test]
+fn no_event_starts_in_a_slice_that_is_used_up() {
+    // The host call takes more than the slice, and no guest instruction follows that would notice.
+    let body = "(drop (call $random (i32.const 0) (i32.const 65536)))
+        (i32.sub (i32.const -1000) (i32.wrap_i64 (call $now_us (i32.const 2))))";
+    let mut instance = loaded(&handler(body));
+    assert!(matches!(
+        instance.start(job(events(2)), 1000, now_at(1)),
+        Step::Parked
+    ));
+    let outcome = instance.resume(100_000, now_at(2)).finished();
+    let verdicts: Vec<_> = outcome
+        .events
+        .into_iter()
+        .map(|event| event.verdict)
+        .collect();
+    let returned = |code| Verdict::Failed(Failure::Returned(code));
+    assert_eq!(verdicts, [returned(-1001), returned(-1002)]);
+}
+
+#[test]
 fn a_deadline_is_seen_when_a_slice_ends() {
     let mut instance = loaded(&handler("(loop $l (br $l)) (i32.const 0)"));
     assert!(matches!(

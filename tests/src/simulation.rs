@@ -1,0 +1,12 @@
+//! The gateway in one thread with its own time: real core, real front door, real handlers in the real
+//! interpreter; devices, chunks, slices and time come from a seed. Every step is checked, and a quiet
+//! phase at the end checks that everything drains. A failing seed fails again.
+
+mod check;
+mod device;
+mod handlers;
+mod random;
+mod world;
+
+pub use check::{Stats, Violation};
+pub use world::run;

@@ -1,0 +1,140 @@
+//! A simulated device: bytes out in chunks as chance has it, acks in.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use tidegate_core::message::SourceId;
+
+use crate::mqtt::packet::{self, Connect, Packet};
+
+/// One message that a device sent. Written into its payload, so that a reaction tells what it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id {
+    pub device: usize,
+    pub seq: u64,
+}
+
+/// One device and its connection, if it has one.
+#[derive(Debug)]
+pub struct Device {
+    pub number: usize,
+    pub conn: Option<SourceId>,
+    pub connected: bool,
+    /// Bytes on their way to the gateway.
+    out: Vec<u8>,
+    /// Length of all bytes that ever went out on this connection, and where each publish ended.
+    sent: usize,
+    ends: VecDeque<(usize, Id)>,
+    /// Bytes from the gateway that are no whole packet yet.
+    partial: Vec<u8>,
+    pub unacked: BTreeMap<u16, Id>,
+    next_packet: u16,
+    next_seq: u64,
+}
+
+impl Device {
+    pub fn new(number: usize) -> Device {
+        Device {
+            number,
+            conn: None,
+            connected: false,
+            out: Vec::new(),
+            sent: 0,
+            ends: VecDeque::new(),
+            partial: Vec::new(),
+            unacked: BTreeMap::new(),
+            next_packet: 1,
+            next_seq: 1,
+        }
+    }
+
+    /// A fresh connection. What was under way on the old one is gone.
+    pub fn connect(&mut self, conn: SourceId, filter: Option<&str>) {
+        self.disconnect();
+        self.conn = Some(conn);
+        let id = format!("device-{}", self.number);
+        self.out.extend(packet::connect(&Connect {
+            id: &id,
+            ..Connect::default()
+        }));
+        if let Some(filter) = filter {
+            self.out.extend(packet::subscribe(1, filter, 0));
+        }
+    }
+
+    pub fn disconnect(&mut self) {
+        self.conn = None;
+        self.connected = false;
+        self.out.clear();
+        self.sent = 0;
+        self.ends.clear();
+        self.partial.clear();
+        self.unacked.clear();
+        self.next_packet = 1;
+    }
+
+    /// Puts one message on its way.
+    pub fn publish(&mut self, kind: u8, qos: u8) {
+        let id = Id {
+            device: self.number,
+            seq: self.next_seq,
+        };
+        self.next_seq += 1;
+        let packet_id = self.next_packet;
+        if qos > 0 {
+            self.next_packet = self.next_packet % 60_000 + 1;
+            self.unacked.insert(packet_id, id);
+        }
+        let payload = format!("{}:{}:{}", char::from(kind), id.device, id.seq);
+        let topic = format!("in/{}", self.number);
+        packet::publish(
+            &mut self.out,
+            &topic,
+            payload.as_bytes(),
+            qos,
+            packet_id,
+            false,
+        );
+        self.ends.push_back((self.sent + self.out.len(), id));
+    }
+
+    pub fn waiting(&self) -> &[u8] {
+        &self.out
+    }
+
+    /// The gateway took `count` bytes. Gives the publishes that it has whole now, in order.
+    pub fn taken(&mut self, count: usize) -> Vec<Id> {
+        self.out.drain(..count);
+        self.sent += count;
+        let whole = self
+            .ends
+            .iter()
+            .take_while(|(end, _)| *end <= self.sent)
+            .count();
+        self.ends.drain(..whole).map(|(_, id)| id).collect()
+    }
+
+    /// Bytes from the gateway. Gives the packets that are whole now.
+    pub fn heard(&mut self, bytes: &[u8]) -> Vec<Packet> {
+        self.partial.extend_from_slice(bytes);
+        let mut packets = Vec::new();
+        while let Some((packet, length)) =
+            Packet::decode(&self.partial).expect("the gateway speaks MQTT")
+        {
+            self.partial.drain(..length);
+            packets.push(packet);
+        }
+        packets
+    }
+}
+
+impl Id {
+    /// The kind and the message that a reaction's payload answers.
+    pub fn parse(payload: &[u8]) -> Option<(u8, Id)> {
+        let text = std::str::from_utf8(payload).ok()?;
+        let mut parts = text.split(':');
+        let kind = *parts.next()?.as_bytes().first()?;
+        let device = parts.next()?.parse().ok()?;
+        let seq = parts.next()?.parse().ok()?;
+        Some((kind, Id { device, seq }))
+    }
+}

@@ -1,0 +1,81 @@
+//! The handlers of the simulated gateway. What a message does to them is its first byte.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tidegate_core::manifest::{Grants, HandlerLimits, Isolation, Manifest, React};
+use tidegate_core::topic::Filter;
+use tidegate_host::Caps;
+
+use crate::handlers::{Handler, INBOX, guest_with};
+use crate::scratch::Scratch;
+
+/// Kinds of messages: plain, asks for one retry, takes longer than a slice, fails, traps.
+pub const KINDS: &[u8] = b"pppppppppprlex";
+
+/// Whether an event of this kind ends with a reaction.
+pub fn reacts(kind: u8) -> bool {
+    !matches!(kind, b'e' | b'x')
+}
+
+/// Two handlers that see the same messages; each publishes what it got on its own topic.
+pub const NAMES: [&str; 2] = ["first", "second"];
+
+/// The topic where the handler `name` reacts.
+pub fn topic(name: &str) -> String {
+    format!("out/{name}")
+}
+
+/// The module's file and the manifest of one of [`NAMES`].
+pub fn deploy(name: &str, scratch: &Scratch) -> (PathBuf, Arc<Manifest>) {
+    let to = topic(name);
+    let body = format!(
+        "(local.set $i (i32.add (i32.const {INBOX}) (i32.load (i32.const {payload}))))
+         (local.set $j (i32.load8_u (local.get $i)))
+         (if (i32.and (i32.eq (local.get $j) (i32.const {r})) (i32.eqz (i32.load16_u (i32.const {attempt}))))
+           (then (drop (call $publish (i32.const 16) (i32.const {len}) (i32.const 16) (i32.const 3) (i32.const 0)))
+                 (return (i32.const -11))))
+         (if (i32.eq (local.get $j) (i32.const {e})) (then (return (i32.const -1))))
+         (if (i32.eq (local.get $j) (i32.const {l})) (then
+           (local.set $k (i64.const 3000))
+           (loop $again
+             (local.set $k (i64.sub (local.get $k) (i64.const 1)))
+             (br_if $again (i64.ne (local.get $k) (i64.const 0))))))
+         (drop (call $publish (i32.const 16) (i32.const {len}) (local.get $i) (i32.load (i32.const {payload_len})) (i32.const 0)))
+         (if (i32.eq (local.get $j) (i32.const {x})) (then unreachable))
+         (i32.const 0)",
+        payload = INBOX + 64,
+        payload_len = INBOX + 68,
+        attempt = INBOX + 6,
+        len = to.len(),
+        r = b'r',
+        e = b'e',
+        l = b'l',
+        x = b'x',
+    );
+    let module = guest_with(&format!("(data (i32.const 16) \"{to}\")"), &body);
+    let folder = Handler::new(name, "in/+", module)
+        .may_publish(&to)
+        .write(scratch);
+    let manifest = Manifest {
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        triggers: vec![Filter::new("in/+").expect("a good filter")],
+        limits: HandlerLimits {
+            fuel: 1_000_000,
+            memory_kib: 256,
+            deadline_ms: 60_000,
+            publishes: 4,
+        },
+        grants: Grants {
+            publish: vec![Filter::new(&to).expect("a good filter")],
+        },
+        isolation: Isolation::Event,
+        react: React::Now,
+        config: Default::default(),
+    };
+    (folder.join("module.wasm"), Arc::new(manifest))
+}
+
+/// The host's limits in the simulation.
+pub const CAPS: Caps = Caps::DEV;

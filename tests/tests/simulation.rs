@@ -1,0 +1,48 @@
+//! The gateway under simulated devices and time, many seeds of it. See `src/simulation.rs`.
+
+use tidegate_tests::simulation::{Stats, run};
+
+/// `SIMULATION_SEEDS=from..to` looks at other seeds than the usual ones.
+fn seeds() -> std::ops::Range<u64> {
+    let text = std::env::var("SIMULATION_SEEDS").unwrap_or_else(|_| "0..150".to_owned());
+    let (from, to) = text.split_once("..").expect("SIMULATION_SEEDS=from..to");
+    from.parse().expect("a number")..to.parse().expect("a number")
+}
+
+#[test]
+fn every_promise_holds_in_every_seed() {
+    let mut all = Stats::default();
+    for seed in seeds() {
+        let stats = run(seed, 3_000).unwrap_or_else(|violation| panic!("{violation}"));
+        all.messages += stats.messages;
+        all.reactions += stats.reactions;
+        all.acks += stats.acks;
+        all.failed += stats.failed;
+        all.retried += stats.retried;
+        all.skipped += stats.skipped;
+        all.dropped += stats.dropped;
+        all.parked += stats.parked;
+        all.pauses += stats.pauses;
+        all.virtual_ms += stats.virtual_ms;
+    }
+    println!("{all:?}");
+    // A checker that never saw the thing it checks has checked nothing.
+    for (name, count) in [
+        ("messages", all.messages),
+        ("reactions", all.reactions),
+        ("acks", all.acks),
+        ("failed", all.failed),
+        ("retried", all.retried),
+        ("skipped", all.skipped),
+        ("dropped", all.dropped),
+        ("parked", all.parked),
+        ("pauses", all.pauses),
+    ] {
+        assert!(count > 0, "no {name} in any seed");
+    }
+}
+
+#[test]
+fn a_seed_runs_the_same_every_time() {
+    assert_eq!(run(7, 2_000), run(7, 2_000));
+}
