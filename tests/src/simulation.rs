@@ -9,4 +9,5 @@ mod random;
 mod world;
 
 pub use check::{Stats, Violation};
+pub use handlers::Folders;
 pub use world::run;

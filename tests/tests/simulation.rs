@@ -1,6 +1,6 @@
 //! The gateway under simulated devices and time, many seeds of it. See `src/simulation.rs`.
 
-use tidegate_tests::simulation::{Stats, run};
+use tidegate_tests::simulation::{Folders, Stats, run};
 
 /// `SIMULATION_SEEDS=from..to` looks at other seeds than the usual ones.
 fn seeds() -> std::ops::Range<u64> {
@@ -12,8 +12,9 @@ fn seeds() -> std::ops::Range<u64> {
 #[test]
 fn every_promise_holds_in_every_seed() {
     let mut all = Stats::default();
+    let folders = Folders::write();
     for seed in seeds() {
-        let stats = run(seed, 3_000).unwrap_or_else(|violation| panic!("{violation}"));
+        let stats = run(&folders, seed, 3_000).unwrap_or_else(|violation| panic!("{violation}"));
         all.messages += stats.messages;
         all.reactions += stats.reactions;
         all.acks += stats.acks;
@@ -44,5 +45,6 @@ fn every_promise_holds_in_every_seed() {
 
 #[test]
 fn a_seed_runs_the_same_every_time() {
-    assert_eq!(run(7, 2_000), run(7, 2_000));
+    let folders = Folders::write();
+    assert_eq!(run(&folders, 7, 2_000), run(&folders, 7, 2_000));
 }

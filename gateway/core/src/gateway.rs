@@ -15,6 +15,7 @@ use crate::limits::Limits;
 use crate::local::{Local, LocalSide, Sent};
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message};
+use crate::planted::{Bug, planted};
 use crate::routes::Routes;
 use crate::schedule::{Phase, Schedule};
 use crate::time::Timestamp;
@@ -136,6 +137,9 @@ impl Gateway {
         if found.is_empty() {
             self.effects.extend(ack.map(Effect::Ack));
         } else {
+            if planted(Bug::AckAtOnce) {
+                self.effects.extend(ack.map(Effect::Ack));
+            }
             let ticket = self.intake.open(ack, found.len());
             for handler in &found {
                 self.admit(*handler, message, ticket);
@@ -156,7 +160,7 @@ impl Gateway {
             self.skip(handler, ticket);
             return;
         }
-        if ticket.is_none() {
+        if ticket.is_none() && !planted(Bug::UnboundedLine) {
             // A line may grow as long as as much again is free: whatever one handler leaves
             // undone, there is always room for the next.
             let free = self.intake.free();
@@ -200,7 +204,7 @@ impl Gateway {
     }
 
     fn resume_sources(&mut self) {
-        if !self.intake.any_paused() {
+        if !self.intake.any_paused() || planted(Bug::NeverResume) {
             return;
         }
         let short = self.limits.line_messages_max / 2;
@@ -216,7 +220,9 @@ impl Gateway {
     /// An event fails without a run.
     fn skip(&mut self, handler: HandlerId, ticket: Option<Ticket>) {
         self.deployments.count_skipped(handler);
-        self.close(ticket);
+        if !planted(Bug::QuarantineForgetsAck) {
+            self.close(ticket);
+        }
     }
 
     /// One handler has finished with a message.
@@ -299,8 +305,11 @@ impl Gateway {
         let mut events = core::mem::take(&mut outcome.job.events);
         let mut last_failure = None;
         for (event, result) in events.drain(..).zip(outcome.events) {
-            last_failure = self.handle_event(id, &event, result).or(last_failure);
-            self.intake.give(&event.message);
+            let failed = self.handle_event(id, &event, result);
+            if !(planted(Bug::CreditLeak) && failed.is_some()) {
+                self.intake.give(&event.message);
+            }
+            last_failure = failed.or(last_failure);
             self.close(event.ticket);
         }
         self.schedule.recycle(events);

@@ -18,6 +18,7 @@ pub mod job;
 pub mod limits;
 pub mod manifest;
 pub mod message;
+pub mod planted;
 pub mod time;
 pub mod topic;
 pub mod trie;

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use crate::job::{Event, Failure, HandlerId, Job, JobId, Outcome, Verdict};
 use crate::limits::Limits;
+use crate::planted::{Bug, planted};
 use crate::time::Timestamp;
 
 /// What a line does at the moment.
@@ -127,7 +128,7 @@ impl Schedule {
         let Some(line) = self.lines.get_mut(&handler) else {
             return;
         };
-        if line.phase == Phase::Idle && line.waiting.is_empty() {
+        if (line.phase == Phase::Idle || planted(Bug::TwoJobsAtOnce)) && line.waiting.is_empty() {
             self.ready.push_back(handler);
         }
         line.waiting.push_back(event);
@@ -185,8 +186,13 @@ impl Schedule {
                 outcome.events.pop();
             }
         }
-        for event in outcome.job.events.drain(outcome.events.len()..).rev() {
-            line.waiting.push_front(event);
+        let left = outcome.job.events.drain(outcome.events.len()..);
+        if planted(Bug::RetryToTheEnd) {
+            line.waiting.extend(left);
+        } else if planted(Bug::RetryLosesTheRest) {
+            line.waiting.extend(left.take(1));
+        } else {
+            left.rev().for_each(|event| line.waiting.push_front(event));
         }
         for event in &outcome.events {
             match &event.verdict {

@@ -3,6 +3,7 @@
 use tidegate_abi::Errno;
 use tidegate_core::job::{EventOutcome, Failure, Job, Outcome, Verdict};
 use tidegate_core::manifest::Isolation;
+use tidegate_core::planted::{Bug, planted};
 use wasmi::{ResumableCall, ResumableCallOutOfFuel, Val};
 
 use crate::caps::{COPY_BYTES_PER_FUEL, EVENT_SLICE_FUEL, FRESH_SLICE_FUEL};
@@ -182,7 +183,7 @@ impl Instance {
             ..EventOutcome::default()
         };
         let guest = self.data_mut();
-        if done {
+        if done || planted(Bug::FailedReactionsLeave) {
             guest.commit(&mut outcome);
         } else {
             guest.roll_back(&mut outcome);

@@ -139,9 +139,12 @@ pub fn publish(
     out.extend_from_slice(payload);
 }
 
+/// A packet as it is on the wire: head byte and body.
+pub(super) type Frame<'a> = (u8, &'a [u8]);
+
 /// One whole packet at the start of `bytes`, as head byte and body, and its length; `None` when
 /// there is less than one.
-pub(super) fn frame(bytes: &[u8]) -> io::Result<Option<((u8, &[u8]), usize)>> {
+pub(super) fn frame(bytes: &[u8]) -> io::Result<Option<(Frame<'_>, usize)>> {
     let mut length = 0usize;
     for at in 0..4 {
         let Some(byte) = bytes.get(1 + at) else {
@@ -162,7 +165,7 @@ pub(super) fn frame(bytes: &[u8]) -> io::Result<Option<((u8, &[u8]), usize)>> {
 }
 
 /// Topic and payload when the packet is a PUBLISH.
-pub(super) fn as_publish((head, body): (u8, &[u8])) -> Option<(&str, &[u8])> {
+pub(super) fn as_publish((head, body): Frame<'_>) -> Option<(&str, &[u8])> {
     if head >> 4 != 3 {
         return None;
     }

@@ -26,8 +26,32 @@ pub fn topic(name: &str) -> String {
     format!("out/{name}")
 }
 
-/// The module's file and the manifest of one of [`NAMES`].
-pub fn deploy(name: &str, scratch: &Scratch) -> (PathBuf, Arc<Manifest>) {
+/// The handlers' folders, written once for many runs.
+pub struct Folders {
+    modules: Vec<PathBuf>,
+    _scratch: Scratch,
+}
+
+impl Folders {
+    pub fn write() -> Folders {
+        let scratch = Scratch::new("simulation");
+        let modules = NAMES.iter().map(|name| module(name, &scratch)).collect();
+        Folders {
+            modules,
+            _scratch: scratch,
+        }
+    }
+
+    /// The module's file and the manifest of each of [`NAMES`].
+    pub fn iter(&self) -> impl Iterator<Item = (PathBuf, Arc<Manifest>)> {
+        NAMES
+            .iter()
+            .zip(&self.modules)
+            .map(|(name, module)| (module.clone(), manifest(name)))
+    }
+}
+
+fn module(name: &str, scratch: &Scratch) -> PathBuf {
     let to = topic(name);
     let body = format!(
         "(local.set $i (i32.add (i32.const {INBOX}) (i32.load (i32.const {payload}))))
@@ -54,10 +78,15 @@ pub fn deploy(name: &str, scratch: &Scratch) -> (PathBuf, Arc<Manifest>) {
         x = b'x',
     );
     let module = guest_with(&format!("(data (i32.const 16) \"{to}\")"), &body);
-    let folder = Handler::new(name, "in/+", module)
+    Handler::new(name, "in/+", module)
         .may_publish(&to)
-        .write(scratch);
-    let manifest = Manifest {
+        .write(scratch)
+        .join("module.wasm")
+}
+
+fn manifest(name: &str) -> Arc<Manifest> {
+    let to = topic(name);
+    Arc::new(Manifest {
         name: name.to_owned(),
         version: "1".to_owned(),
         triggers: vec![Filter::new("in/+").expect("a good filter")],
@@ -73,9 +102,11 @@ pub fn deploy(name: &str, scratch: &Scratch) -> (PathBuf, Arc<Manifest>) {
         isolation: Isolation::Event,
         react: React::Now,
         config: Default::default(),
-    };
-    (folder.join("module.wasm"), Arc::new(manifest))
+    })
 }
 
 /// The host's limits in the simulation.
-pub const CAPS: Caps = Caps::DEV;
+pub const CAPS: Caps = Caps {
+    deadline_ms_max: 60_000,
+    ..Caps::DEV
+};

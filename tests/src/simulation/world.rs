@@ -5,23 +5,25 @@ use std::sync::Arc;
 use tidegate_broker::Broker;
 use tidegate_core::job::HandlerId;
 use tidegate_core::time::{ClockQuality, WallTime};
-use tidegate_core::{DropReason, Gateway, HandlerCounters, Input, Limits, LocalSide, Timestamp};
+use tidegate_core::{
+    DropReason, Gateway, HandlerCounters, Input, Limits, LocalSide, Report, Timestamp,
+};
 use tidegate_host::Now;
 use tidegated::hub::{Hub, Local};
 use tidegated::runner::{Runner, Source, Work};
 
 use super::check::{Checker, Stats, Violation};
 use super::device::Device;
-use super::handlers::{self, CAPS, KINDS, NAMES};
+use super::handlers::{CAPS, Folders, KINDS, NAMES};
 use super::random::Random;
 use crate::mqtt::packet::Packet;
-use crate::scratch::Scratch;
 
 /// Small, so that every limit is reached often.
 const LIMITS: Limits = Limits {
     messages_max: 64,
     messages_bytes_max: 2048,
     line_messages_max: 24,
+    failures_max: 2,
     batch_messages_max: 4,
     quarantine_min_ms: 50,
     quarantine_max_ms: 400,
@@ -42,15 +44,14 @@ struct World {
     work: Vec<Work>,
     checker: Checker,
     stats: Stats,
-    _scratch: Scratch,
 }
 
 /// Runs `steps` random steps and a quiet phase.
 ///
 /// # Errors
 /// The first promise that did not hold.
-pub fn run(seed: u64, steps: u64) -> Result<Stats, Violation> {
-    let mut world = World::new(seed);
+pub fn run(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation> {
+    let mut world = World::new(folders, seed);
     let mut step = 0;
     let mut go = || -> Result<(), String> {
         world.connect(WATCHER);
@@ -67,13 +68,11 @@ pub fn run(seed: u64, steps: u64) -> Result<Stats, Violation> {
 }
 
 impl World {
-    fn new(seed: u64) -> World {
-        let scratch = Scratch::new("simulation");
+    fn new(folders: &Folders, seed: u64) -> World {
         let mut runner = Runner::new(CAPS, 75, seed);
         let mut deployed = Vec::new();
-        for (number, name) in NAMES.iter().enumerate() {
+        for (number, (module_path, manifest)) in folders.iter().enumerate() {
             let handler = HandlerId(number as u16);
-            let (module_path, manifest) = handlers::deploy(name, &scratch);
             runner.add_source(
                 handler,
                 Source {
@@ -104,7 +103,6 @@ impl World {
             work: Vec::new(),
             checker: Checker::default(),
             stats: Stats::default(),
-            _scratch: scratch,
         }
     }
 
@@ -125,10 +123,10 @@ impl World {
 
     fn step(&mut self) -> Result<(), String> {
         match self.random.below(100) {
-            0..40 => self.act(),
-            40..65 => self.feed(),
-            65..75 => self.go_on(),
-            75..80 => self.pass_time(),
+            0..16 => self.act(),
+            16..40 => self.feed(),
+            40..65 => self.go_on(),
+            65..70 => self.pass_time(),
             _ => self.turn(),
         }
         self.listen()?;
@@ -143,7 +141,7 @@ impl World {
             self.connect(number);
             return;
         }
-        let burst = if self.random.chance(1, 50) { 40 } else { 1 };
+        let burst = if self.random.chance(1, 100) { 40 } else { 1 };
         for _ in 0..burst {
             let kind = *self.random.pick(KINDS);
             let device = &mut self.devices[number];
@@ -229,7 +227,11 @@ impl World {
             self.stats.parked += u64::from(!matches!(work, Work::Load { .. }));
             self.work.push(work);
         }
-        while self.hub.poll_report().is_some() {}
+        while let Some(report) = self.hub.poll_report() {
+            if let Report::HandlerRejected { reason, .. } = report {
+                panic!("the simulation's own handler does not load: {reason}");
+            }
+        }
     }
 
     /// What the gateway has to say reaches the devices: the watcher first, so that a reaction that

@@ -14,7 +14,7 @@ usage: bench reaction|throughput [options]
   --only reaction,memory,start,host   which parts (reaction)
   --free                  do not pin: generator on core 0 and all else on core 1 is the default
   --realtime              first-in-first-out scheduling for everything here: on a machine with other
-                          work. Needs root";
+                          work. Needs root; not for throughput";
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -62,7 +62,8 @@ impl Door {
 
     async fn read(&self, conn: ConnId, stream: &TcpStream) {
         while stream.readable().await.is_ok() {
-            match stream.try_read(&mut self.buffer.borrow_mut()) {
+            let read = stream.try_read(&mut self.buffer.borrow_mut());
+            match read {
                 Ok(0) => break,
                 Ok(count) => self.take(conn, count),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => continue,

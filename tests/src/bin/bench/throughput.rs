@@ -18,6 +18,9 @@ const FIRST_RATE: f64 = 20_000.0;
 const STEP: f64 = 1.5;
 /// Halvings of the last step: the answer is exact to 3 %.
 const HALVINGS: usize = 4;
+/// A machine that does other work for a moment loses messages for the program under test: only a
+/// rate that is never held is too high.
+const TRIES: usize = 3;
 /// After the last message, a door that held the rate has this much left to answer.
 const DRAIN_MS_MAX: f64 = 100.0;
 /// A generator later than this was not able to offer the rate.
@@ -25,14 +28,22 @@ const LATE_US_MAX: f64 = 20_000.0;
 
 /// Measures both doors in turns and compares.
 pub fn run(arguments: &Arguments) -> Result<(), Problem> {
+    if arguments.realtime {
+        // Linux takes real-time work off the core for 50 ms in each second (sched_rt_runtime_us).
+        return Err("throughput cannot be measured with --realtime".into());
+    }
     let overheat = handlers::overheat();
     programs::tidegated();
     let placement = place::settle(arguments)?;
     let (mut held, mut ratios) = (Vec::new(), Vec::new());
     for _ in 0..arguments.rounds {
         let address = ports::free();
-        let daemon = Daemon::spawn(&Local::Listen(address), &[overheat.clone()], &placement);
-        daemon.wait_until_ready(&[overheat.clone()]);
+        let daemon = Daemon::spawn(
+            &Local::Listen(address),
+            std::slice::from_ref(&overheat),
+            &placement,
+        );
+        daemon.wait_until_ready(std::slice::from_ref(&overheat));
         let ours = highest("door", &daemon.process, address, arguments)?;
         drop(daemon);
         let (echo, address) = start_echo(&placement)?;
@@ -81,7 +92,7 @@ fn highest(
         address,
         answers: "devices/+/cmd",
     };
-    let holds = |rate: f64| -> Result<bool, Problem> {
+    let offer = |rate: f64| -> Result<Measured, Problem> {
         let load = Load {
             rate,
             seconds: arguments.seconds.min(3.0),
@@ -93,15 +104,22 @@ fn highest(
         let cpu = || procfs::cpu_ns(process.pid()).unwrap_or(0);
         let measured = load::run(&target, &load, || marks.push(cpu()))?;
         let cpu_ms_per_1k = marks[1].saturating_sub(marks[0]) as f64 / 1e3 / (rate * load.seconds);
-        let held = is_held(&measured);
         say(&json!({
-            "kind": "throughput", "system": name, "rate": rate.round(), "held": held,
+            "kind": "throughput", "system": name, "rate": rate.round(), "held": is_held(&measured),
             "lost": measured.lost, "p50_us": round(measured.p50_us), "p99_us": round(measured.p99_us),
             "drain_ms": round(measured.drain_ms), "generator_late_p99_us": round(measured.late_p99_us),
             "cpu_ms_per_1k": round(cpu_ms_per_1k),
             "rss_kb": procfs::memory(process.pid()).map(|memory| memory.rss_kb),
         }));
-        Ok(held)
+        Ok(measured)
+    };
+    let holds = |rate: f64| -> Result<bool, Problem> {
+        for _ in 0..TRIES {
+            if is_held(&offer(rate)?) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     };
     let (mut good, mut rate) = (0.0, FIRST_RATE);
     while holds(rate)? {

@@ -1,0 +1,71 @@
+//! Bugs on purpose. The simulation must find each of them (`tests/planted`), or it proves nothing.
+//! Without `--cfg planted` every question here is answered "no" at compile time.
+
+#[cfg(planted)]
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// One bug that can be switched on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// When a message is acked before its handlers have run.
+    AckAtOnce,
+    /// When the first of several handlers acks.
+    AckByFirstHandler,
+    /// When a failed event keeps its credit.
+    CreditLeak,
+    /// When what a failed event did is visible.
+    FailedReactionsLeave,
+    /// When a paused source is never read from again.
+    NeverResume,
+    /// When what a quarantine skips is never acked.
+    QuarantineForgetsAck,
+    /// When a retry loses the events behind it.
+    RetryLosesTheRest,
+    /// When a retry lets the others pass.
+    RetryToTheEnd,
+    /// When a busy handler may get a second job.
+    TwoJobsAtOnce,
+    /// When QoS 0 is never dropped.
+    UnboundedLine,
+}
+
+impl Bug {
+    pub const ALL: &[Bug] = &[
+        Bug::AckAtOnce,
+        Bug::AckByFirstHandler,
+        Bug::CreditLeak,
+        Bug::FailedReactionsLeave,
+        Bug::NeverResume,
+        Bug::QuarantineForgetsAck,
+        Bug::RetryLosesTheRest,
+        Bug::RetryToTheEnd,
+        Bug::TwoJobsAtOnce,
+        Bug::UnboundedLine,
+    ];
+}
+
+/// The number of the bug that is on; `usize::MAX` is none.
+#[cfg(planted)]
+static ON: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// Switches one bug on, and every other off.
+#[cfg(planted)]
+pub fn plant(bug: Option<Bug>) {
+    ON.store(
+        bug.map_or(usize::MAX, |bug| bug as usize),
+        Ordering::Relaxed,
+    );
+}
+
+/// Whether `bug` is on.
+#[cfg(planted)]
+pub fn planted(bug: Bug) -> bool {
+    ON.load(Ordering::Relaxed) == bug as usize
+}
+
+/// Whether `bug` is on: it is not.
+#[cfg(not(planted))]
+#[inline(always)]
+pub const fn planted(_: Bug) -> bool {
+    false
+}
