@@ -9,10 +9,10 @@ use tidegate_core::time::WallTime;
 use tidegate_core::topic::Filter;
 use tidegate_core::{Message, Timestamp};
 
+use crate::Limits;
 use crate::clients::{Clients, Context, Phase};
 use crate::counters::{CloseReason, Counters};
 use crate::event::Event;
-use crate::limits::Limits;
 use crate::properties::Properties;
 use crate::retained::Retained;
 use crate::subscriptions::{Slot, Subscriptions};
@@ -107,8 +107,7 @@ impl Broker {
     /// When there are too many; the driver closes the transport.
     pub fn handle_connected(&mut self, now: Timestamp) -> Result<ConnId, Refused> {
         self.now = now;
-        let transports_max = self.limits.clients_max + self.limits.clients_max / 8 + 8;
-        let room = self.clients.len() < transports_max;
+        let room = self.clients.len() < self.limits.transports_max();
         let Some(slot) = room.then(|| self.clients.add(now)).flatten() else {
             self.counters.transports_refused += 1;
             return Err(Refused::Full);

@@ -301,7 +301,7 @@ impl Clients {
 /// What sending needs beside the connections.
 pub(crate) struct Context<'a> {
     pub counters: &'a mut crate::counters::Counters,
-    pub limits: &'a crate::limits::Limits,
+    pub limits: &'a crate::Limits,
     pub now: Timestamp,
 }
 

@@ -7,9 +7,9 @@ use mqtt_protocol_core::mqtt::result_code::{ConnectReasonCode, ConnectReturnCode
 use tidegate_core::message::QoS;
 use tidegate_core::topic::Topic;
 
+use crate::Limits;
 use crate::clients::Will;
 use crate::counters::CloseReason;
-use crate::limits::Limits;
 use crate::wire::{BODY_BYTES_MAX, Version};
 
 /// What a CONNECT asks for.

@@ -37,13 +37,15 @@ pub enum CloseReason {
     Busy,
     /// When it left a packet half sent while `buffered_bytes_max` were kept.
     Buffered,
+    /// When it went on asking and did not read the answers, see `buffered_bytes_max`.
+    Unread,
     /// When the daemon ended it.
     Stopped,
 }
 
 impl CloseReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [CloseReason; 18] = [
+    pub const ALL: [CloseReason; 19] = [
         CloseReason::Disconnected,
         CloseReason::DisconnectedWithWill,
         CloseReason::TransportGone,
@@ -61,6 +63,7 @@ impl CloseReason {
         CloseReason::Authentication,
         CloseReason::Busy,
         CloseReason::Buffered,
+        CloseReason::Unread,
         CloseReason::Stopped,
     ];
 
@@ -83,6 +86,7 @@ impl CloseReason {
             CloseReason::Authentication => "authentication",
             CloseReason::Busy => "busy",
             CloseReason::Buffered => "buffered",
+            CloseReason::Unread => "unread",
             CloseReason::Stopped => "stopped",
         }
     }
@@ -106,7 +110,7 @@ impl CloseReason {
             CloseReason::Identifier => Some(0x85),
             CloseReason::Authentication => Some(0x8C),
             CloseReason::Busy => Some(0x89),
-            CloseReason::Buffered => Some(0x97),
+            CloseReason::Buffered | CloseReason::Unread => Some(0x97),
             CloseReason::Stopped => Some(0x8B),
         }
     }

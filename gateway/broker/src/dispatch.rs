@@ -11,6 +11,8 @@ const PARTIAL_BYTES_MIN: usize = 256;
 /// So much of a packet is kept whatever is kept for others, see `buffered_bytes_max`: transports cut
 /// small packets too.
 const PARTIAL_BYTES_FREE: usize = 4096;
+/// So much of the answers to a client's own packets may wait whatever else is kept: a burst of acks.
+const ANSWER_BYTES_FREE: usize = 16 * 1024;
 
 impl Broker {
     /// Uses whole packets where they lie, and keeps the start of the last one.
@@ -94,6 +96,16 @@ impl Broker {
         bytes <= PARTIAL_BYTES_FREE.max(room)
     }
 
+    /// Whether the client takes what it is answered: an answer is as long as the question, so one that
+    /// only asks would fill the memory.
+    #[inline]
+    fn may_go_on(&self, slot: Slot) -> bool {
+        let unread = self.clients.get(slot).output.len();
+        unread <= ANSWER_BYTES_FREE
+            || unread <= self.limits.outbound_bytes_max + ANSWER_BYTES_FREE
+                && self.clients.held_bytes() < self.limits.buffered_bytes_max
+    }
+
     /// Whether the connection's next packet is to be looked at.
     #[inline]
     fn is_reading(&self, slot: Slot) -> bool {
@@ -141,6 +153,8 @@ impl Broker {
         };
         if let Err(reason) = result {
             self.close(slot, reason);
+        } else if !self.may_go_on(slot) {
+            self.close(slot, CloseReason::Unread);
         }
     }
 

@@ -6,8 +6,6 @@
 //! So nothing is ever sent again, and a will delay, which a session's end cuts short, is no delay.
 //! Whoever reaches the port may connect; user name and password are read and not looked at.
 
-mod limits;
-
 mod event;
 
 mod counters;
@@ -34,5 +32,5 @@ mod wire;
 pub use broker::{Broker, ClientInfo, ConnId, Refused};
 pub use counters::{CloseReason, Counters, DropReason};
 pub use event::Event;
-pub use limits::Limits;
+pub use tidegate_core::limits::DoorLimits as Limits;
 pub use wire::Version;

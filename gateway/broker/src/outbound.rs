@@ -8,8 +8,8 @@ use tidegate_core::Timestamp;
 use tidegate_core::message::QoS;
 use tidegate_core::topic::Topic;
 
+use crate::Limits;
 use crate::counters::{Counters, DropReason};
-use crate::limits::Limits;
 use crate::properties::Properties;
 use crate::wire::{BODY_BYTES_MAX, OutboundProperties, PublishOut, Version};
 
@@ -71,6 +71,9 @@ impl Output {
             // Otherwise a client that never quite catches up would grow the buffer for ever.
             self.buffer.drain(..self.written);
             self.written = 0;
+            // Nor does a burst's buffer stay for its last byte: a large one is at most four times what waits.
+            let enough = SPARE_BYTES_MAX.max(2 * self.buffer.len());
+            self.buffer.shrink_to(enough);
         }
     }
 
@@ -289,5 +292,25 @@ impl Outbound {
                 return self.last_id;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_reader_does_not_keep_the_buffer_of_its_burst() {
+        let (mut output, mut buffers) = (Output::default(), Buffers::default());
+        output.buffer(&mut buffers).resize(1 << 20, 0);
+        while output.len() > 1 {
+            let count = output.len().min(1000 + output.len() / 3) - 1;
+            output.written(count.max(1), &mut buffers);
+            let most = SPARE_BYTES_MAX.max(4 * output.len());
+            let capacity = output.buffer.capacity();
+            assert!(capacity <= most, "{capacity} for {} bytes", output.len());
+        }
+        output.written(1, &mut buffers);
+        assert_eq!(output.buffer.capacity(), 0);
     }
 }

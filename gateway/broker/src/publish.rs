@@ -6,12 +6,12 @@ use std::sync::Arc;
 use tidegate_core::message::{AckTo, QoS};
 use tidegate_core::{Message, Timestamp};
 
+use crate::Limits;
 use crate::broker::Broker;
 use crate::clients::{Clients, Context, Session, Will};
 use crate::counters::{CloseReason, Counters, DropReason};
 use crate::event::Event;
 use crate::inbound::Begun;
-use crate::limits::Limits;
 use crate::outbound::Sending;
 use crate::properties::{self, Properties};
 use crate::retained::Retained;

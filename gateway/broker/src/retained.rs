@@ -6,7 +6,7 @@ use std::ops::Bound;
 use tidegate_core::topic::{Filter, Topic};
 use tidegate_core::{Message, Timestamp};
 
-use crate::limits::Limits;
+use crate::Limits;
 use crate::properties::Properties;
 
 /// One retained message.

@@ -291,11 +291,6 @@ fn what_is_kept_for_all_is_bounded_and_who_keeps_up_does_not_notice() {
     assert_eq!(w.events().len(), 1);
     w.send("x", &long[..4000]);
     w.send("x", &long[4000..4500]);
-    println!(
-        "held {} {:?}",
-        w.broker.buffered_bytes(),
-        w.broker.clients().collect::<Vec<_>>()
-    );
     assert_eq!(w.events(), ["gone x buffered"]);
     w.hear("slow");
     w.hear("slower");
@@ -306,6 +301,41 @@ fn what_is_kept_for_all_is_bounded_and_who_keeps_up_does_not_notice() {
     assert_eq!(w.broker.buffered_bytes(), 4500);
     w.send("x", &long[4500..]);
     assert_eq!((w.events().len(), w.broker.buffered_bytes()), (1, 0));
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answers_is_closed() {
+    // Kept for one client: what was published to it, and 16 KiB of answers. For all together the same.
+    for (own_max, all_max) in [(4096, 1 << 20), (1 << 20, 4096)] {
+        for (version, question) in [
+            (V3, vec![0xC0, 0]),
+            (V5, ack(0x62, 7)),
+            (V3, publish(V3, 2, 1, "a", b"1")),
+        ] {
+            let mut w = World::new(Limits {
+                outbound_bytes_max: own_max,
+                buffered_bytes_max: all_max,
+                ..Limits::DEV
+            });
+            w.join("x", version);
+            let mut most = 0;
+            for _ in 0..30_000 {
+                w.send("x", &question);
+                w.ack("x", 1);
+                most = w.broker.buffered_bytes().max(most);
+            }
+            assert!((16 << 10..24 << 10).contains(&most), "{most} bytes kept");
+            assert_eq!(w.broker.counters().closed(CloseReason::Unread), 1);
+            assert!(w.hear("x").last().is_some_and(|last| last == "close"));
+            // Who reads may ask for ever.
+            w.join("y", version);
+            for _ in 0..30_000 {
+                w.send("y", &question);
+                w.ack("y", 1);
+                assert_eq!(w.hear("y").len(), 1);
+            }
+        }
+    }
 }
 
 #[test]

@@ -36,8 +36,8 @@ fn a_silent_transport_is_closed() {
     let mut w = world();
     w.dial("x", V3);
     w.send("x", &[0x10, 30]);
-    assert_eq!(w.broker.poll_timeout(), Some(Timestamp(10_000)));
-    w.wait(9_999);
+    assert_eq!(w.broker.poll_timeout(), Some(Timestamp(5_000)));
+    w.wait(4_999);
     assert_eq!(w.hear("x"), [""; 0]);
     w.wait(1);
     assert_eq!(w.hear("x"), ["close"]);
@@ -98,7 +98,7 @@ fn a_v5_client_is_told_the_limits_and_a_v3_client_nothing() {
         ..Hello::default()
     };
     w.send("b", &connect(V5, "", &hello));
-    let expect = "CONNACK 00 00 1e 21 01 00 27 00 10 00 00 22 00 10 2a 00 \
+    let expect = "CONNACK 00 00 1e 21 00 80 27 00 04 00 00 22 00 10 2a 00 \
                   12 00 06 61 75 74 6f 2d 31 13 0e 10 11 00 00 00 00";
     assert_eq!(w.hear("b"), [expect]);
     assert_eq!(w.events(), ["connected a", "connected auto-1"]);

@@ -1,5 +1,6 @@
 //! The command line: one small reader for every command, and the texts of `--help` and `--version`.
 
+use crate::cmd::COMMANDS;
 use crate::failure::Failure;
 
 /// What stands behind a command's name: words, `--flag`, `--option VALUE` and `--option=VALUE`.
@@ -88,11 +89,13 @@ impl Args {
 
 /// What `--version` prints.
 pub fn version() -> String {
+    let commands: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
     format!(
-        "tidegate {} ({}, {}, features: none)",
+        "tidegate {} ({}, {}, features: {})",
         env!("CARGO_PKG_VERSION"),
         env!("TIDEGATE_GIT_HASH"),
         env!("TIDEGATE_TARGET"),
+        commands.join(", "),
     )
 }
 

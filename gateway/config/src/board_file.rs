@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use tidegate_core::Limits;
+use tidegate_core::limits::{Caps, DoorLimits, Limits};
 
-use crate::board::{Board, DoorLimits, Flash, HostLimits, Memory, RunnerLimits};
+use crate::board::{Board, Flash, HostLimits, Memory, RunnerLimits};
 use crate::page::Source;
 use crate::problem::{Problem, Problems};
 use crate::reader::Table;
@@ -135,6 +135,7 @@ fn door(t: &Table<'_>) -> DoorLimits {
         subscriptions_max: t.need_number("subscriptions_max", 1..=COUNT),
         filters_max: t.need_number("filters_max", 1..=COUNT),
         outbound_bytes_max: t.need_number("outbound_bytes_max", 1024..=BYTES),
+        buffered_bytes_max: t.need_number("buffered_bytes_max", 1024..=BYTES),
         queued_messages_max: t.need_number("queued_messages_max", 1..=COUNT),
         inflight_max: t.need_number("inflight_max", 1..=65_535),
         receive_max: t.need_number("receive_max", 1..=65_535),
@@ -149,25 +150,31 @@ fn door(t: &Table<'_>) -> DoorLimits {
 
 fn host(t: &Table<'_>) -> HostLimits {
     HostLimits {
+        caps: caps(t),
+        memory_kib_default: t.need_number("memory_kib_default", 64..=4_194_304),
+        fuel_default: t.need_number("fuel_default", 1..=1 << 40),
+        deadline_ms_default: t.need_number("deadline_ms_default", 1..=3_600_000),
+        publishes_max: t.need_number("publishes_max", 0..=COUNT),
+        publishes_default: t.need_number("publishes_default", 0..=COUNT),
+        config_bytes_max: t.need_number("config_bytes_max", 0..=BYTES),
+    }
+}
+
+fn caps(t: &Table<'_>) -> Caps {
+    Caps {
         module_bytes_max: t.need_number("module_bytes_max", 1024..=BYTES),
         // A page of Wasm memory is 64 KiB, and a module has 65,536 of them at most.
         memory_kib_max: t.need_number("memory_kib_max", 64..=4_194_304),
-        memory_kib_default: t.need_number("memory_kib_default", 64..=4_194_304),
         table_elements_max: t.need_number("table_elements_max", 0..=COUNT),
         stack_bytes_max: t.need_number("stack_bytes_max", 4096..=BYTES),
         calls_max: t.need_number("calls_max", 1..=COUNT),
         fuel_max: t.need_number("fuel_max", 1..=1 << 40),
-        fuel_default: t.need_number("fuel_default", 1..=1 << 40),
         init_fuel_max: t.need_number("init_fuel_max", 1..=1 << 40),
         deadline_ms_max: t.need_number("deadline_ms_max", 1..=3_600_000),
-        deadline_ms_default: t.need_number("deadline_ms_default", 1..=3_600_000),
-        publishes_max: t.need_number("publishes_max", 0..=COUNT),
-        publishes_default: t.need_number("publishes_default", 0..=COUNT),
         publish_bytes_max: t.need_number("publish_bytes_max", 1..=BYTES),
         effects_bytes_max: t.need_number("effects_bytes_max", 1..=BYTES),
         state_bytes_max: t.need_number("state_bytes_max", 0..=BYTES),
         state_keys_max: t.need_number("state_keys_max", 0..=COUNT),
-        config_bytes_max: t.need_number("config_bytes_max", 0..=BYTES),
         log_lines_max: t.need_number("log_lines_max", 0..=COUNT),
         json_bytes_max: t.need_number("json_bytes_max", 1..=BYTES),
         json_tokens_max: t.need_number("json_tokens_max", 1..=COUNT),
@@ -236,21 +243,28 @@ fn check(root: &Table<'_>, board: &Board) {
         door.packet_bytes_max,
         door.outbound_bytes_max,
     );
+    pair(
+        "outbound_bytes_max",
+        "buffered_bytes_max",
+        door.outbound_bytes_max,
+        door.buffered_bytes_max,
+    );
 
     let host = &board.host;
+    let caps = &host.caps;
     let pair = |small, large, a: u64, b: u64| at_most("handler", small, large, a, b);
     pair(
         "memory_kib_default",
         "memory_kib_max",
         host.memory_kib_default.into(),
-        host.memory_kib_max.into(),
+        caps.memory_kib_max.into(),
     );
-    pair("fuel_default", "fuel_max", host.fuel_default, host.fuel_max);
+    pair("fuel_default", "fuel_max", host.fuel_default, caps.fuel_max);
     pair(
         "deadline_ms_default",
         "deadline_ms_max",
         host.deadline_ms_default.into(),
-        host.deadline_ms_max.into(),
+        caps.deadline_ms_max.into(),
     );
     pair(
         "publishes_default",
@@ -261,14 +275,14 @@ fn check(root: &Table<'_>, board: &Board) {
     pair(
         "publish_bytes_max",
         "effects_bytes_max",
-        host.publish_bytes_max as u64,
-        host.effects_bytes_max as u64,
+        caps.publish_bytes_max as u64,
+        caps.effects_bytes_max as u64,
     );
 
-    if host.publish_bytes_max >= door.packet_bytes_max {
+    if caps.publish_bytes_max >= door.packet_bytes_max {
         root.place_in("handler", "publish_bytes_max").wrong(format!(
             "{} leaves no room for a topic in a packet of door.packet_bytes_max = {}; lower one or raise the other",
-            host.publish_bytes_max, door.packet_bytes_max
+            caps.publish_bytes_max, door.packet_bytes_max
         ));
     }
     if board.runner.threads > board.cores {

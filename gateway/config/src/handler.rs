@@ -68,9 +68,9 @@ pub(crate) fn module_problem(handler: &HandlerDir, limits: &HostLimits) -> Optio
             format!("the module is not there; {build}")
         }
         Err(e) => format!("the module cannot be read: {}", plain(&e)),
-        Ok((_, len)) if len > limits.module_bytes_max as u64 => format!(
+        Ok((_, len)) if len > limits.caps.module_bytes_max as u64 => format!(
             "the module has {len} bytes, the board allows {}; make it smaller (strip it, optimise for size)",
-            limits.module_bytes_max
+            limits.caps.module_bytes_max
         ),
         Ok((first, _)) if first != MODULE_MAGIC => {
             format!("is not a WebAssembly module; {build}")
@@ -233,18 +233,24 @@ fn limits(table: &Table<'_>, board: &HostLimits) -> HandlerLimits {
         asked.map_or(default, |at| at.value)
     };
     HandlerLimits {
-        fuel: asked("fuel", 1, board.fuel_max, board.fuel_default, "fuel_max"),
+        fuel: asked(
+            "fuel",
+            1,
+            board.caps.fuel_max,
+            board.fuel_default,
+            "fuel_max",
+        ),
         memory_kib: narrow(asked(
             "memory_kib",
             64,
-            board.memory_kib_max.into(),
+            board.caps.memory_kib_max.into(),
             board.memory_kib_default.into(),
             "memory_kib_max",
         )),
         deadline_ms: narrow(asked(
             "deadline_ms",
             1,
-            board.deadline_ms_max.into(),
+            board.caps.deadline_ms_max.into(),
             board.deadline_ms_default.into(),
             "deadline_ms_max",
         )),

@@ -20,7 +20,7 @@ mod reader;
 mod settings;
 mod suggest;
 
-pub use board::{Board, DoorLimits, Flash, HostLimits, Memory, RunnerLimits, WorstCase};
+pub use board::{Board, Flash, HostLimits, Memory, RunnerLimits, WorstCase};
 pub use board_file::{BUILT_IN, read_board};
 pub use explain::{explain, explain_json};
 pub use gateway::read_gateway;

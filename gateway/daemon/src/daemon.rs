@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rumqttc::{MqttOptions, TlsConfiguration, Transport};
 use tidegate_broker::Broker;
-use tidegate_config::{Board, BrokerSettings, HandlerEntry, Local as LocalSettings, Settings};
+use tidegate_config::{BrokerSettings, HandlerEntry, Local as LocalSettings, Settings};
 use tidegate_core::job::HandlerId;
 use tidegate_core::{Gateway, Input, LocalSide};
-use tidegate_host::Caps;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_local;
@@ -38,11 +37,11 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let clock = Clock::start();
     let seed = seed();
     let board = &settings.board;
-    let runner = Runner::new(caps(board), u64::from(board.runner.slice_us), seed);
+    let runner = Runner::new(board.host.caps, u64::from(board.runner.slice_us), seed);
     let (side, local) = match &settings.local {
         LocalSettings::FrontDoor { .. } => (
             LocalSide::FrontDoor,
-            Local::FrontDoor(Box::new(Broker::new(door_limits(board)))),
+            Local::FrontDoor(Box::new(Broker::new(board.door))),
         ),
         LocalSettings::Broker(_) => (LocalSide::Broker, Local::Broker(Default::default())),
     };
@@ -180,38 +179,4 @@ fn seed() -> u64 {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();
     since.as_nanos() as u64 ^ (u64::from(std::process::id()) << 32)
-}
-
-fn caps(board: &Board) -> Caps {
-    let host = &board.host;
-    Caps {
-        module_bytes_max: host.module_bytes_max,
-        memory_kib_max: host.memory_kib_max,
-        fuel_max: host.fuel_max,
-        deadline_ms_max: host.deadline_ms_max,
-        state_bytes_max: host.state_bytes_max,
-        state_keys_max: host.state_keys_max,
-        publish_bytes_max: host.publish_bytes_max,
-        effects_bytes_max: host.effects_bytes_max,
-        log_lines_max: host.log_lines_max,
-        json_depth_max: host.json_depth_max,
-        ..Caps::DEV
-    }
-}
-
-fn door_limits(board: &Board) -> tidegate_broker::Limits {
-    let door = &board.door;
-    tidegate_broker::Limits {
-        clients_max: door.clients_max,
-        packet_bytes_max: door.packet_bytes_max,
-        subscriptions_max: door.subscriptions_max,
-        filters_max: door.filters_max,
-        outbound_bytes_max: door.outbound_bytes_max,
-        inflight_max: door.inflight_max,
-        receive_max: door.receive_max,
-        retained_messages_max: door.retained_messages_max,
-        retained_bytes_max: door.retained_bytes_max,
-        connect_timeout_ms: door.connect_timeout_ms,
-        ..tidegate_broker::Limits::DEV
-    }
 }

@@ -3,16 +3,21 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
 use tidegate_core::message::SourceId;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-use tokio::task::spawn_local;
+use tokio::task::{spawn_local, yield_now};
 use tracing::{debug, warn};
 
 use crate::shell::Shell;
@@ -34,7 +39,7 @@ pub struct FrontDoor {
 #[derive(Debug)]
 struct Connection {
     id: SourceId,
-    stream: TcpStream,
+    writer: OwnedWriteHalf,
     /// The reader keeps bytes that the broker has not taken.
     holding: Cell<bool>,
     /// Rings when the broker may take them.
@@ -74,9 +79,10 @@ impl FrontDoor {
             Err(refused) => return debug!(%peer, %refused, "a connection was refused"),
         };
         debug!(conn = id.0, %peer, "connected");
+        let (reader, writer) = stream.into_split();
         let connection = Rc::new(Connection {
             id,
-            stream,
+            writer,
             holding: Cell::new(false),
             resumed: Notify::new(),
             draining: Cell::new(false),
@@ -86,7 +92,7 @@ impl FrontDoor {
             .insert(id, Rc::clone(&connection));
         let (door, shell) = (Rc::clone(self), Rc::clone(shell));
         spawn_local(async move {
-            let cause = connection.read(&shell, &door.buffer).await;
+            let cause = connection.read(reader, &shell, &door.buffer).await;
             debug!(conn = id.0, cause, "disconnected");
             door.connections.borrow_mut().remove(&id);
             shell.with_door(|door, now, wall| door.handle_disconnected(now, wall, id));
@@ -115,23 +121,33 @@ impl FrontDoor {
 
 impl Connection {
     /// Feeds the broker until the connection ends; says why it did.
-    async fn read(&self, shell: &Shell, buffer: &RefCell<Box<[u8]>>) -> &'static str {
+    async fn read(
+        &self,
+        mut reader: OwnedReadHalf,
+        shell: &Shell,
+        buffer: &RefCell<Box<[u8]>>,
+    ) -> &'static str {
         loop {
-            if self.stream.readable().await.is_err() {
-                return "the socket failed";
-            }
+            // `poll_read` knows after a short read that the socket is empty; `try_read` would ask it again.
+            let read = poll_fn(|context| {
+                let mut buffer = buffer.borrow_mut();
+                let mut filled = ReadBuf::new(&mut buffer);
+                let read = ready!(Pin::new(&mut reader).poll_read(context, &mut filled));
+                Poll::Ready(read.map(|()| filled.filled().len()))
+            });
+            let count = match read.await {
+                Ok(0) => return "the peer closed it",
+                Ok(count) => count,
+                Err(_) => return "the peer reset it",
+            };
+            // Nobody else runs between the read and here: the buffer is still ours.
             let mut held = Vec::new();
             {
-                let mut buffer = buffer.borrow_mut();
-                let count = match self.stream.try_read(&mut buffer) {
-                    Ok(0) => return "the peer closed it",
-                    Ok(count) => count,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
-                    Err(_) => return "the peer reset it",
-                };
-                let taken = self.feed(shell, &buffer[..count]);
-                held.extend_from_slice(&buffer[taken..count]);
+                let bytes = &buffer.borrow()[..count];
+                let taken = self.feed(shell, bytes);
+                held.extend_from_slice(&bytes[taken..]);
             }
+            let read_on = shell.ring_for(count);
             // A paused client is not read from: what it sends waits in its socket and then with it.
             while !held.is_empty() {
                 self.holding.set(true);
@@ -139,14 +155,17 @@ impl Connection {
                 self.holding.set(false);
                 let taken = self.feed(shell, &held);
                 held.drain(..taken);
+                shell.ring();
+            }
+            if !read_on {
+                // The turn is behind this task in the queue.
+                yield_now().await;
             }
         }
     }
 
     fn feed(&self, shell: &Shell, bytes: &[u8]) -> usize {
-        let taken = shell.with_door(|door, now, wall| door.handle_bytes(now, wall, self.id, bytes));
-        shell.ring();
-        taken
+        shell.with_door(|door, now, wall| door.handle_bytes(now, wall, self.id, bytes))
     }
 
     /// Writes until the output is empty or the socket takes no more. False in the second case.
@@ -160,7 +179,7 @@ impl Connection {
                     }
                     return true;
                 }
-                match self.stream.try_write(output) {
+                match self.writer.try_write(output) {
                     Ok(count) => door.written(self.id, count),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                     Err(_) => {
@@ -173,7 +192,7 @@ impl Connection {
     }
 
     async fn drain(&self, shell: &Shell) {
-        while self.stream.writable().await.is_ok() && !self.write(shell) {}
+        while self.writer.writable().await.is_ok() && !self.write(shell) {}
         self.draining.set(false);
         // Room in the output may let the client's queued messages out.
         shell.ring();
@@ -181,7 +200,7 @@ impl Connection {
 
     /// Ends the connection: its reader sees the end and clears up.
     fn close(&self) {
-        if let Err(error) = SockRef::from(&self.stream).shutdown(Shutdown::Both) {
+        if let Err(error) = SockRef::from(self.writer.as_ref()).shutdown(Shutdown::Both) {
             debug!(%error, "the connection was gone already");
         }
         self.resumed.notify_one();

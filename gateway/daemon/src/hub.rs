@@ -78,6 +78,10 @@ impl Hub {
     /// Does everything there is to do: events of the front door go into the core, effects to where they belong.
     pub fn turn(&mut self, now: Now) {
         let timestamp = Timestamp(now.mono_us / 1000);
+        if let Some(outcome) = self.runner.run_on(now) {
+            self.gateway
+                .handle_input(timestamp, Input::Outcome(outcome));
+        }
         loop {
             self.take_door_events(timestamp);
             let Some(effect) = self.gateway.poll_effect() else {

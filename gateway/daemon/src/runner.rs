@@ -8,7 +8,8 @@ use tidegate_core::job::{HandlerId, Job, Outcome};
 use tidegate_core::{Input, Manifest};
 use tidegate_host::{Caps, Instance, Now, Step};
 
-/// A handler whose jobs outlived their first slice so often in a row does not start on the short way any more.
+/// A handler with so many events in a row that outlived a slice does not start on the short way any more,
+/// until a whole job of it would have fitted.
 const LONG_AFTER: u8 = 4;
 /// Fuel a microsecond until it has been measured: a slow board's pace.
 const FUEL_PER_US: u64 = 100;
@@ -60,7 +61,7 @@ pub struct Source {
 struct Slot {
     /// Absent while the instance is away with its work.
     instance: Option<Box<Instance>>,
-    /// Jobs in a row that outlived the first slice.
+    /// Jobs in a row with an event that outlived a slice.
     long: u8,
 }
 
@@ -70,6 +71,10 @@ pub struct Runner {
     sources: BTreeMap<HandlerId, Source>,
     slots: BTreeMap<HandlerId, Slot>,
     work: VecDeque<Work>,
+    /// Handlers whose job is many events, none of them long: it goes on here, in the next turn.
+    again: VecDeque<HandlerId>,
+    /// Handlers with traces of an event to remove when there is time.
+    untidy: Vec<HandlerId>,
     slice_us: u64,
     slice_fuel: u64,
     seed: u64,
@@ -77,12 +82,13 @@ pub struct Runner {
 
 impl Runner {
     pub fn new(caps: Caps, slice_us: u64, seed: u64) -> Runner {
-        let (sources, slots, work) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
         Runner {
             caps,
-            sources,
-            slots,
-            work,
+            sources: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            work: VecDeque::new(),
+            again: VecDeque::new(),
+            untidy: Vec::new(),
             slice_us,
             slice_fuel: slice_us * FUEL_PER_US,
             seed,
@@ -114,7 +120,8 @@ impl Runner {
         });
     }
 
-    /// Starts a job. Gives the outcome if it ended in its first slice; otherwise it is work.
+    /// Starts a job. Gives the outcome if it ended in its first slice; otherwise it is work, or goes on
+    /// in [`Runner::run_on`].
     pub fn run(&mut self, job: Job, now: Now) -> Option<Outcome> {
         let handler = job.handler;
         let slot = self
@@ -133,16 +140,60 @@ impl Runner {
             });
             return None;
         }
-        match instance.start(job, self.slice_fuel, now) {
+        let step = instance.start(job, self.slice_fuel, now);
+        self.stepped(handler, instance, step)
+    }
+
+    /// Goes on with the next job that is many short events.
+    pub fn run_on(&mut self, now: Now) -> Option<Outcome> {
+        let handler = self.again.pop_front()?;
+        let slot = self.slots.get_mut(&handler).expect("it runs");
+        let mut instance = slot.instance.take().expect("it waits here");
+        let step = instance.resume(self.slice_fuel, now);
+        self.stepped(handler, instance, step)
+    }
+
+    /// Whether [`Runner::run_on`] has something to do.
+    pub fn is_waiting(&self) -> bool {
+        !self.again.is_empty()
+    }
+
+    fn stepped(
+        &mut self,
+        handler: HandlerId,
+        instance: Box<Instance>,
+        step: Step,
+    ) -> Option<Outcome> {
+        let slot = self.slots.get_mut(&handler).expect("it runs");
+        match step {
             Step::Finished(outcome) => {
                 slot.long = 0;
                 slot.instance = Some(instance);
+                self.untidy.push(handler);
                 Some(outcome)
             }
+            Step::Parked if instance.is_between_events() => {
+                slot.instance = Some(instance);
+                self.again.push_back(handler);
+                None
+            }
             Step::Parked => {
-                slot.long += 1;
+                slot.long = slot.long.saturating_add(1);
                 self.work.push_back(Work::Resume { handler, instance });
                 None
+            }
+        }
+    }
+
+    /// Removes the traces of finished events, now that their reactions are on their way.
+    pub fn tidy(&mut self) {
+        for handler in self.untidy.drain(..) {
+            if let Some(instance) = self
+                .slots
+                .get_mut(&handler)
+                .and_then(|slot| slot.instance.as_mut())
+            {
+                instance.tidy();
             }
         }
     }
@@ -174,6 +225,13 @@ impl Runner {
             } => {
                 if let Some(slot) = self.slots.get_mut(&handler) {
                     slot.instance = Some(instance);
+                    if outcome
+                        .events
+                        .iter()
+                        .all(|event| event.fuel_used <= self.slice_fuel)
+                    {
+                        slot.long = 0;
+                    }
                 }
                 Input::Outcome(outcome)
             }

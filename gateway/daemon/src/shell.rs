@@ -17,6 +17,10 @@ use crate::local_client::LocalClient;
 use crate::report::Reporter;
 use crate::threads::{Said, Threads};
 
+/// What the front door may take in before it waits for a turn: some hundred messages, so that a burst
+/// on many connections neither fills the handlers' lines nor delays the first reaction by much.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
+
 /// The driver of the local side.
 #[derive(Debug)]
 pub enum LocalDriver {
@@ -29,16 +33,19 @@ pub struct Shell {
     pub clock: Clock,
     hub: RefCell<Hub>,
     rung: Cell<bool>,
+    /// Bytes that the front door has taken since the last turn.
+    fed: Cell<usize>,
     waker: RefCell<Option<Waker>>,
 }
 
 impl Shell {
     pub fn new(clock: Clock, hub: Hub) -> Rc<Shell> {
-        let (rung, waker) = (Cell::new(true), RefCell::new(None));
+        let (rung, fed, waker) = (Cell::new(true), Cell::new(0), RefCell::new(None));
         Rc::new(Shell {
             clock,
             hub: RefCell::new(hub),
             rung,
+            fed,
             waker,
         })
     }
@@ -49,6 +56,13 @@ impl Shell {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
+    }
+
+    /// Asks for a turn that takes in `bytes` more. False when so much waits for it that nobody should read on.
+    pub fn ring_for(&self, bytes: usize) -> bool {
+        self.ring();
+        self.fed.set(self.fed.get() + bytes);
+        self.fed.get() < READ_AHEAD_BYTES
     }
 
     /// Hands one input to the core.
@@ -81,6 +95,7 @@ impl Shell {
     ) {
         let mut alarm = Alarm::new(self.clock);
         loop {
+            self.fed.set(0);
             poll_fn(|context| self.poll_turn(&mut threads, &mut alarm, context)).await;
             self.with_hub(|hub| {
                 hub.turn(self.clock.now());
@@ -95,6 +110,13 @@ impl Shell {
                 LocalDriver::FrontDoor(door) => door.flush(&self),
                 LocalDriver::Client(client) => client.send(&self),
             }
+            self.with_hub(|hub| {
+                let runner = hub.runner();
+                runner.tidy();
+                if runner.is_waiting() {
+                    self.ring();
+                }
+            });
         }
     }
 

@@ -79,7 +79,12 @@ fn instance(pages: u32, body: &str, isolation: Isolation) -> Instance {
         config: Default::default(),
     };
     let module = wat::parse_str(text).expect("good text");
-    load(&module, Arc::new(manifest), &Caps::DEV, 1).expect("it loads")
+    let caps = Caps {
+        memory_kib_max: 2048,
+        deadline_ms_max: 1000,
+        ..Caps::DEV
+    };
+    load(&module, Arc::new(manifest), &caps, 1).expect("it loads")
 }
 
 /// Nanoseconds for one event of `instance`, the best of several runs.

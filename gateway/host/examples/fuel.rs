@@ -94,6 +94,9 @@ fn main() {
         config: Default::default(),
     });
     let caps = Caps {
+        fuel_max: FUEL,
+        memory_kib_max: 4096,
+        deadline_ms_max: 1000,
         effects_bytes_max: 64 << 20,
         ..Caps::DEV
     };

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use tidegate_core::job::{Event, EventOutcome, LogLine, Publish, Write};
+use tidegate_core::limits::Caps;
 use tidegate_core::manifest::Manifest;
 use tidegate_core::message::Message;
 use tidegate_core::time::WallTime;
 use wasmi::{Memory, StoreLimits, StoreLimitsBuilder};
 
-use crate::caps::{Caps, TABLES_MAX};
+use crate::costs::TABLES_MAX;
 use crate::json::{Json, JsonLimits};
 use crate::meter::Meter;
 use crate::state::{Overlay, StateLimits, Table};

@@ -5,7 +5,7 @@
 //! run a [`Job`](tidegate_core::job::Job) in slices of fuel until it is [`Step::Finished`].
 
 mod calibrate;
-mod caps;
+mod costs;
 mod error;
 mod guest;
 mod image;
@@ -22,10 +22,10 @@ mod scan;
 mod state;
 
 pub use calibrate::calibrate;
-pub use caps::Caps;
 pub use error::LoadError;
 pub use guest::Now;
 pub use instance::{Instance, ModuleFacts, Reset};
 pub use load::load;
 pub use run::Step;
 pub use state::{Entry, Table};
+pub use tidegate_core::limits::Caps;

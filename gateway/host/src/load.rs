@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use tidegate_abi::{IMPORT_MODULE, Signature, Type, export, inbox};
+use tidegate_core::limits::Caps;
 use tidegate_core::manifest::Manifest;
 use wasmi::{CompilationMode, Config, EnforcedLimits, Engine, Module};
 use wasmparser::{ExternalKind, FuncType, ValType};
 
-use crate::caps::Caps;
 use crate::error::LoadError;
 use crate::guest::Guest;
 use crate::imports::{self, HostFn};

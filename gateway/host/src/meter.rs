@@ -1,6 +1,6 @@
 //! Fuel of one event, spread over slices. What an event may use never depends on how it was sliced.
 
-use crate::caps::{CALL_FUEL, COPY_BYTES_PER_FUEL};
+use crate::costs::{CALL_FUEL, COPY_BYTES_PER_FUEL};
 
 /// Raised by a host call that the event's fuel does not pay for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

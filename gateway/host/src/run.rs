@@ -6,7 +6,7 @@ use tidegate_core::manifest::Isolation;
 use tidegate_core::planted::{Bug, planted};
 use wasmi::{ResumableCall, ResumableCallOutOfFuel, Val};
 
-use crate::caps::{COPY_BYTES_PER_FUEL, EVENT_SLICE_FUEL, FRESH_SLICE_FUEL};
+use crate::costs::{COPY_BYTES_PER_FUEL, EVENT_SLICE_FUEL, FRESH_SLICE_FUEL};
 use crate::guest::Now;
 use crate::inbox;
 use crate::instance::{Instance, Place, Reset};
@@ -104,6 +104,12 @@ impl Instance {
             job: run.job,
             events: run.events,
         })
+    }
+
+    /// Whether the parked job waits between two events: each so far has ended within its slice, there are
+    /// just many of them.
+    pub fn is_between_events(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.flight.is_none())
     }
 
     fn park(&mut self, run: Run) -> Step {

@@ -6,7 +6,7 @@ use wasmparser::{
     TypeRef, WasmFeatures,
 };
 
-use crate::caps::{FUNCTIONS_MAX, GLOBALS_MAX, SEGMENTS_MAX, TABLES_MAX};
+use crate::costs::{FUNCTIONS_MAX, GLOBALS_MAX, SEGMENTS_MAX, TABLES_MAX};
 use crate::error::LoadError;
 
 /// What compilers emit by default today, and nothing beyond it.

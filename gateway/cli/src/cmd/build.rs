@@ -97,7 +97,7 @@ pub fn build(dir: &Path, board: &Board) -> Result<Built, Failure> {
 /// Loads the module as the gateway will.
 fn check(module: &[u8], path: &Path, manifest: Manifest, board: &Board) -> Result<Built, Failure> {
     let manifest = Arc::new(manifest);
-    let instance = load(module, Arc::clone(&manifest), &board::caps(board), 0)
+    let instance = load(module, Arc::clone(&manifest), &board.host.caps, 0)
         .map_err(|error| Failure::data(format!("{}: {error}", path.display())))?;
     Ok(Built::new(instance.facts(), path, &manifest))
 }

@@ -81,7 +81,7 @@ impl Bench {
             ))
         })?;
         let manifest = Arc::new(handler.manifest);
-        let instance = load(&module, Arc::clone(&manifest), &board::caps(&board), 0)
+        let instance = load(&module, Arc::clone(&manifest), &board.host.caps, 0)
             .map_err(|error| Failure::data(format!("{}: {error}", path.display())))?;
         let started = Instant::now();
         Ok(Bench {

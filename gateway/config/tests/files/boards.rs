@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::folder::Folder;
 use tidegate_config::{BUILT_IN, read_board};
-use tidegate_core::Limits;
+use tidegate_core::limits::{Caps, DoorLimits, Limits};
 
 fn shipped() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../boards");
@@ -36,8 +36,11 @@ fn every_shipped_board_adds_up_and_is_built_in() {
 }
 
 #[test]
-fn dev_is_what_tests_of_the_core_use() {
-    assert_eq!(read_board("dev").unwrap().core_limits, Limits::DEV);
+fn dev_is_what_tests_use() {
+    let dev = read_board("dev").unwrap();
+    assert_eq!(dev.core_limits, Limits::DEV);
+    assert_eq!(dev.door, DoorLimits::DEV);
+    assert_eq!(dev.host.caps, Caps::DEV);
 }
 
 #[test]
@@ -62,22 +65,23 @@ fn the_worst_case_adds_everything_up() {
     let mut board = read_board("dev").unwrap();
     board.memory.base_kib = 7;
     board.door.clients_max = 2;
-    board.door.outbound_bytes_max = 3 * 1024;
+    board.door.buffered_bytes_max = 3 * 1024;
     board.door.packet_bytes_max = 1024;
     board.door.retained_bytes_max = 5 * 1024;
     board.core_limits.messages_bytes_max = 11 * 1024;
     board.core_limits.handlers_max = 2;
-    board.host.module_bytes_max = 1024;
-    board.host.memory_kib_max = 64;
-    board.host.state_bytes_max = 10 * 1024;
-    board.host.stack_bytes_max = 4 * 1024;
-    board.host.effects_bytes_max = 2 * 1024;
+    board.host.caps.module_bytes_max = 1024;
+    board.host.caps.memory_kib_max = 64;
+    board.host.caps.state_bytes_max = 10 * 1024;
+    board.host.caps.stack_bytes_max = 4 * 1024;
+    board.host.caps.effects_bytes_max = 2 * 1024;
     board.host.config_bytes_max = 1024;
     let worst = board.worst_case();
-    assert_eq!(worst.door_kib, 2 * (2 * 3 + 1) + 5);
+    // Two clients, and eight connections that are none yet.
+    assert_eq!(worst.door_kib, 4 * 3 + 10 * (2 + 160) + 5);
     assert_eq!(worst.messages_kib, 11);
     assert_eq!(worst.handlers_kib, 2 * (5 + 128 + 10 + 4 + 2 + 1));
-    assert_eq!(worst.total_kib(), 7 + 19 + 11 + 300);
+    assert_eq!(worst.total_kib(), 7 + 1637 + 11 + 300);
 }
 
 /// Changes lines of `dev.toml` (from, to) and expects exactly these messages.
@@ -143,6 +147,10 @@ fn numbers_that_contradict_each_other() {
             ("subscriptions_max = 128", "subscriptions_max = 20000"),
             ("packet_bytes_max = 262144", "packet_bytes_max = 65536"),
             ("outbound_bytes_max = 1048576", "outbound_bytes_max = 65535"),
+            (
+                "buffered_bytes_max = 67108864",
+                "buffered_bytes_max = 65534",
+            ),
             ("memory_kib_default = 256", "memory_kib_default = 2048"),
             ("fuel_default = 2000000", "fuel_default = 20000000"),
             ("deadline_ms_default = 50", "deadline_ms_default = 101"),
@@ -159,6 +167,7 @@ limits.backoff_min_ms: 20000 is above limits.backoff_max_ms = 10000; lower one o
 limits.quarantine_min_ms: 400000 is above limits.quarantine_max_ms = 300000; lower one or raise the other
 door.packet_bytes_max: 65536 is above door.outbound_bytes_max = 65535; lower one or raise the other
 door.subscriptions_max: 20000 is above door.filters_max = 16384; lower one or raise the other
+door.outbound_bytes_max: 65535 is above door.buffered_bytes_max = 65534; lower one or raise the other
 handler.memory_kib_default: 2048 is above handler.memory_kib_max = 1024; lower one or raise the other
 handler.fuel_default: 20000000 is above handler.fuel_max = 10000000; lower one or raise the other
 handler.deadline_ms_default: 101 is above handler.deadline_ms_max = 100; lower one or raise the other

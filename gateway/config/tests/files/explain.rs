@@ -51,13 +51,15 @@ fn a_summary_for_people() {
     settings.board.core_limits.messages_bytes_max = 0;
     settings.board.core_limits.handlers_max = 0;
     settings.board.door.clients_max = 0;
+    settings.board.door.packet_bytes_max = 0;
+    settings.board.door.buffered_bytes_max = 1024 * 1024;
     assert_eq!(
         strip(&folder, &explain(&settings)),
         "\
 gateway     gw-01
 data        DIR/data
 board       dev: a laptop or CI machine, 64-bit x86 Linux
-memory      at most 16 MiB of 7168 MiB, with every limit reached at once
+memory      at most 22 MiB of 7168 MiB, with every limit reached at once
 local       broker mqtt://[::1]:1883, client tidegate-gw-01, user u, keep-alive 30 s
 
 handler     overheat 0.1.0

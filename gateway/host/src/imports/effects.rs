@@ -8,7 +8,7 @@ use tidegate_core::message::QoS;
 use tidegate_core::topic::Topic;
 
 use super::{Answer, Call};
-use crate::caps::{BYTE_FUEL, EFFECT_OVERHEAD_BYTES};
+use crate::costs::{BYTE_FUEL, EFFECT_OVERHEAD_BYTES};
 
 /// `(topic, tlen, pay, plen, flags) -> i32`: 0.
 pub(super) fn publish(call: &mut Call<'_>) -> Answer {

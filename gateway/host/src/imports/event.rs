@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tidegate_abi::{Errno, JSON_PATH_BYTES_MAX, clock, field};
 
 use super::{Answer, Call, Stop};
-use crate::caps::BYTE_FUEL;
+use crate::costs::BYTE_FUEL;
 use crate::json::{Found, Unreadable};
 
 /// `(field, off, buf, cap) -> i32`: bytes of a field from `off` on; returns how many there are from there on,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tidegate_abi::{Errno, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX};
 
 use super::{Answer, Call, Stop};
-use crate::caps::{EFFECT_OVERHEAD_BYTES, ITEM_FUEL, KEY_FUEL, STATE_FUEL};
+use crate::costs::{EFFECT_OVERHEAD_BYTES, ITEM_FUEL, KEY_FUEL, STATE_FUEL};
 use crate::guest::Guest;
 
 /// `(key, klen, buf, cap, ver_out) -> i32`: length of the value. The version goes to `ver_out`

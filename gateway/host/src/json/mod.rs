@@ -7,7 +7,7 @@ mod text;
 use parse::Token;
 pub(crate) use path::Found;
 
-use crate::caps::{BYTE_FUEL, ITEM_FUEL};
+use crate::costs::{BYTE_FUEL, ITEM_FUEL};
 
 /// Token buffers longer than this are given back after the event, so that one odd payload does
 /// not keep memory for ever.

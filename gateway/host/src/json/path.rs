@@ -2,7 +2,7 @@
 
 use super::parse::{Kind, Token};
 use super::text::Unescaped;
-use crate::caps::BYTE_FUEL;
+use crate::costs::BYTE_FUEL;
 
 /// A value that a guest can read, as it stands in the document.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,14 @@
-//! Every limit of the core, and what happens there. The numbers come from the board file
-//! (`boards/*.toml`, `[limits]`); [`Limits::DEV`] is what tests use.
+//! Every limit of the house, and what happens there: the core's here, the front door's and the host's
+//! beside it, so that a board is read into the very types that the machines take. The numbers come from
+//! the board file (`boards/*.toml`); the `DEV` constants are `boards/dev.toml` for tests.
 
-/// What one board allows.
+mod door;
+mod host;
+
+pub use door::DoorLimits;
+pub use host::Caps;
+
+/// What one board allows the core; `[limits]` of the board file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Messages waiting or running over all handlers. Beyond it QoS 0 is dropped and counted, and
@@ -37,7 +44,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// A laptop or CI machine; the same numbers as `boards/dev.toml`.
+    /// `[limits]` of `boards/dev.toml`.
     pub const DEV: Limits = Limits {
         messages_max: 8192,
         messages_bytes_max: 64 * 1024 * 1024,

@@ -1,12 +1,11 @@
-//! Every limit of the front door, and what happens there. The numbers come from the board file;
-//! [`Limits::DEV`] is what tests use.
+//! Every limit of the front door, and what happens there.
 
-/// What one board allows.
+/// What one board allows the front door; `[door]` of the board file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct DoorLimits {
     /// Clients connected at once. One more is told "server busy" (3.1.1: "server unavailable") and
     /// closed, unless it takes over a client identifier that is connected. An eighth more transports,
-    /// and eight, may wait for their CONNECT; beyond that [`crate::Broker::handle_connected`] refuses.
+    /// and eight, may wait for their CONNECT; beyond that a transport is refused.
     pub clients_max: usize,
     /// Longest packet, fixed header included. A longer one closes its connection as soon as its length
     /// is known, before any of it is kept. Told to v5 clients as Maximum Packet Size.
@@ -16,11 +15,13 @@ pub struct Limits {
     /// Subscriptions of all clients. One more is refused in the SUBACK.
     pub filters_max: usize,
     /// Bytes that wait to be written to one client, and as many again in messages of QoS 1 that wait
-    /// for it. Beyond it QoS 0 is dropped and counted; QoS 1 waits in the queue.
+    /// for it. Beyond it QoS 0 is dropped and counted; QoS 1 waits in the queue. Answers to the client's own
+    /// packets may take 16 KiB more; then its next packet closes its connection.
     pub outbound_bytes_max: usize,
     /// Bytes kept for all clients together: starts of packets, output, queued messages. Beyond it
     /// every client that has something waiting counts as full, and a packet of which more than 4 KiB
-    /// has come without its end closes its connection. So one client's burst may take it all, and
+    /// has come without its end closes its connection; and so does one more packet from a client that
+    /// leaves more than 16 KiB unread. So one client's burst may take it all, and
     /// those that keep up do not notice.
     pub buffered_bytes_max: usize,
     /// Messages that wait for room towards one client. One more is dropped and counted.
@@ -50,23 +51,28 @@ pub struct Limits {
     pub keep_alive_max_s: u16,
 }
 
-impl Limits {
-    /// A laptop or CI machine.
-    pub const DEV: Limits = Limits {
+impl DoorLimits {
+    /// Connections at once, with those whose CONNECT has not come and those that are closing.
+    pub const fn transports_max(&self) -> usize {
+        self.clients_max + self.clients_max / 8 + 8
+    }
+
+    /// `[door]` of `boards/dev.toml`.
+    pub const DEV: DoorLimits = DoorLimits {
         clients_max: 1024,
-        packet_bytes_max: 1024 * 1024,
-        subscriptions_max: 256,
+        packet_bytes_max: 256 * 1024,
+        subscriptions_max: 128,
         filters_max: 16_384,
         outbound_bytes_max: 1024 * 1024,
         buffered_bytes_max: 64 * 1024 * 1024,
         queued_messages_max: 4096,
-        inflight_max: 256,
-        receive_max: 256,
+        inflight_max: 128,
+        receive_max: 128,
         topic_aliases_max: 16,
         retained_messages_max: 4096,
         retained_bytes_max: 16 * 1024 * 1024,
         topics_cached_max: 1024,
-        connect_timeout_ms: 10_000,
+        connect_timeout_ms: 5_000,
         keep_alive_max_s: 3600,
     };
 }
