@@ -113,7 +113,7 @@ fn manifest() -> Manifest {
         limits: HandlerLimits {
             fuel: 10_000_000,
             memory_kib: 64,
-            deadline_ms: 1000,
+            deadline_ms: 100,
             publishes: 0,
         },
         grants: Grants::default(),

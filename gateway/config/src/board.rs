@@ -95,7 +95,7 @@ impl Board {
     ///
     /// What waits for clients is bounded for all of them together, but for one packet on its way out
     /// and one in the queue of each. A handler has its memory twice (the guest's, and the image it is
-    /// reset to), its module [`MODULE_COPIES`] times, its state, its stack and one event's effects.
+    /// reset to), its module `MODULE_COPIES` times, its state, its stack and one event's effects.
     pub fn worst_case(&self) -> WorstCase {
         let door = &self.door;
         let caps = &self.host.caps;

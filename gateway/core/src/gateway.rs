@@ -95,12 +95,21 @@ impl Gateway {
 
     /// The next thing to do. Jobs come last, so that a batch is as large as what has arrived.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        if let Some(effect) = self.effects.pop_front() {
-            return Some(effect);
-        }
-        let job = self.schedule.poll_job()?;
-        self.resume_sources();
-        Some(Effect::Run(job))
+        self.poll_urgent().or_else(|| {
+            let job = self.schedule.poll_job()?;
+            self.resume_sources();
+            Some(Effect::Run(job))
+        })
+    }
+
+    /// The next thing to do that is no job.
+    pub fn poll_urgent(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Whether a job waits in [`Gateway::poll_effect`].
+    pub fn has_job(&self) -> bool {
+        self.schedule.has_job()
     }
 
     /// Messages waiting or running.

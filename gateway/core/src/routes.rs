@@ -10,7 +10,7 @@ use crate::trie::FilterTrie;
 /// Every trigger of every handler.
 #[derive(Debug)]
 pub struct Routes {
-    trie: FilterTrie<HandlerId>,
+    trie: FilterTrie<HandlerId, ()>,
     filters: BTreeMap<HandlerId, Vec<Filter>>,
     filters_max: usize,
 }
@@ -31,7 +31,7 @@ impl Routes {
 
     pub fn insert(&mut self, handler: HandlerId, triggers: &[Filter]) {
         for filter in triggers {
-            self.trie.insert(filter, handler);
+            self.trie.insert(filter, handler, ());
         }
         self.filters.insert(handler, triggers.to_vec());
     }
@@ -45,7 +45,7 @@ impl Routes {
     /// Writes into `found` the handlers that `topic` wakes: each once, in the order of their numbers.
     pub fn find(&self, topic: &str, found: &mut Vec<HandlerId>) {
         found.clear();
-        self.trie.visit(topic, &mut |handler| {
+        self.trie.visit(topic, &mut |handler, ()| {
             if let Err(at) = found.binary_search(handler) {
                 found.insert(at, *handler);
             }
@@ -55,7 +55,7 @@ impl Routes {
     /// Whether `topic` wakes anybody.
     pub fn wakes_any(&self, topic: &str) -> bool {
         let mut any = false;
-        self.trie.visit(topic, &mut |_| any = true);
+        self.trie.visit(topic, &mut |_, ()| any = true);
         any
     }
 }

@@ -134,6 +134,10 @@ impl Schedule {
         line.waiting.push_back(event);
     }
 
+    pub fn has_job(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// The next job, if a handler is idle and has messages.
     pub fn poll_job(&mut self) -> Option<Job> {
         let handler = self.ready.pop_front()?;

@@ -2,32 +2,39 @@
 //! Serves the handlers' triggers here and the front door's subscriptions.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::topic::Filter;
 
-/// Values filed under topic filters. One value may stand under many filters, once under each.
+/// Who asked for what: keys filed under topic filters, each once under a filter, with a value.
 #[derive(Debug)]
-pub struct FilterTrie<T> {
-    root: Node<T>,
+pub struct FilterTrie<K, V> {
+    root: Node<K, V>,
     len: usize,
 }
 
+/// Sorted by key.
+type Filed<K, V> = Vec<(K, V)>;
+
+/// Sorted by name. A vector, not a map: most nodes have one child, and a map's smallest leaf has room
+/// for eleven.
+type Named<K, V> = Vec<(Box<str>, Box<Node<K, V>>)>;
+
 #[derive(Debug)]
-struct Node<T> {
-    names: BTreeMap<Box<str>, Node<T>>,
-    plus: Option<Box<Node<T>>>,
+struct Node<K, V> {
+    /// Levels below.
+    names: Named<K, V>,
+    plus: Option<Box<Node<K, V>>>,
     /// Filters that end at this level.
-    here: Vec<T>,
+    here: Filed<K, V>,
     /// Filters that go on with `#`: they match this level and all below.
-    hash: Vec<T>,
+    hash: Filed<K, V>,
 }
 
-impl<T> Default for Node<T> {
+impl<K, V> Default for Node<K, V> {
     fn default() -> Self {
         Node {
-            names: BTreeMap::new(),
+            names: Vec::new(),
             plus: None,
             here: Vec::new(),
             hash: Vec::new(),
@@ -35,7 +42,7 @@ impl<T> Default for Node<T> {
     }
 }
 
-impl<T> Default for FilterTrie<T> {
+impl<K, V> Default for FilterTrie<K, V> {
     fn default() -> Self {
         FilterTrie {
             root: Node::default(),
@@ -44,8 +51,8 @@ impl<T> Default for FilterTrie<T> {
     }
 }
 
-impl<T> FilterTrie<T> {
-    /// How many filters are filed.
+impl<K: Ord, V> FilterTrie<K, V> {
+    /// How many keys are filed, counted once for each filter.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -54,30 +61,27 @@ impl<T> FilterTrie<T> {
         self.len == 0
     }
 
-    /// Calls `found` for every value whose filter matches `topic`: twice for a value under two such filters.
-    pub fn visit<'a>(&'a self, topic: &str, found: &mut impl FnMut(&'a T)) {
+    /// Calls `found` for every key whose filter matches `topic`: twice for a key under two such filters.
+    pub fn visit<'a>(&'a self, topic: &str, found: &mut impl FnMut(&'a K, &'a V)) {
         self.root.visit(Some(topic), topic.starts_with('$'), found);
     }
-}
 
-impl<T: PartialEq> FilterTrie<T> {
-    /// Files `value` under `filter`, in the place of an equal value; gives back the one that stood there.
-    pub fn insert(&mut self, filter: &Filter, value: T) -> Option<T> {
-        let (node, hash) = self.root.make(filter.as_str());
-        let values = if hash { &mut node.hash } else { &mut node.here };
-        match values.iter_mut().find(|v| **v == value) {
-            Some(old) => Some(core::mem::replace(old, value)),
-            None => {
-                values.push(value);
+    /// Files `key` under `filter`; gives back the value that it had there.
+    pub fn insert(&mut self, filter: &Filter, key: K, value: V) -> Option<V> {
+        let filed = self.root.make(filter.as_str());
+        match filed.binary_search_by(|(k, _)| k.cmp(&key)) {
+            Ok(at) => Some(core::mem::replace(&mut filed[at].1, value)),
+            Err(at) => {
+                insert_tight(filed, at, (key, value));
                 self.len += 1;
                 None
             }
         }
     }
 
-    /// Takes a value equal to `value` away from `filter`.
-    pub fn remove(&mut self, filter: &Filter, value: &T) -> Option<T> {
-        let removed = self.root.remove(Some(filter.as_str()), value);
+    /// Takes `key` away from `filter`; gives back the value that it had there.
+    pub fn remove(&mut self, filter: &Filter, key: &K) -> Option<V> {
+        let removed = self.root.remove(Some(filter.as_str()), key);
         self.len -= usize::from(removed.is_some());
         removed
     }
@@ -91,38 +95,73 @@ fn split(rest: &str) -> (&str, Option<&str>) {
     }
 }
 
-impl<T> Node<T> {
-    fn visit<'a>(&'a self, rest: Option<&str>, hidden: bool, found: &mut impl FnMut(&'a T)) {
+impl<K: Ord, V> Node<K, V> {
+    fn find(&self, level: &str) -> Result<usize, usize> {
+        self.names.binary_search_by(|(name, _)| (**name).cmp(level))
+    }
+
+    /// `hidden`: the first level of a topic that starts with `$`, which no wildcard matches (MQTT 4.7.2).
+    fn visit<'a>(&'a self, rest: Option<&str>, hidden: bool, found: &mut impl FnMut(&'a K, &'a V)) {
         if !hidden {
-            self.hash.iter().for_each(&mut *found);
+            self.hash.iter().for_each(|(k, v)| found(k, v));
         }
         let Some(rest) = rest else {
-            self.here.iter().for_each(found);
+            self.here.iter().for_each(|(k, v)| found(k, v));
             return;
         };
         let (level, rest) = split(rest);
-        if let Some(node) = self.names.get(level) {
-            node.visit(rest, false, found);
+        if let Ok(at) = self.find(level) {
+            self.names[at].1.visit(rest, false, found);
         }
         if let (Some(node), false) = (&self.plus, hidden) {
             node.visit(rest, false, found);
         }
     }
 
-    /// The node where `filter` ends, and whether its last level is `#`.
-    fn make(&mut self, filter: &str) -> (&mut Node<T>, bool) {
+    /// Where the keys of `filter` are, made when there is no such place.
+    fn make(&mut self, filter: &str) -> &mut Filed<K, V> {
         let mut node = self;
-        let mut rest = Some(filter);
-        while let Some(filter) = rest {
-            let (level, next) = split(filter);
-            rest = next;
+        for level in filter.split('/') {
             node = match level {
-                "#" => return (node, true),
+                "#" => return &mut node.hash,
                 "+" => node.plus.get_or_insert_default(),
-                name => node.names.entry(Box::from(name)).or_default(),
+                name => {
+                    let at = node.find(name).unwrap_or_else(|at| {
+                        insert_tight(&mut node.names, at, (Box::from(name), Box::default()));
+                        at
+                    });
+                    &mut node.names[at].1
+                }
             };
         }
-        (node, false)
+        &mut node.here
+    }
+
+    /// Takes out below here and prunes what is left empty.
+    fn remove(&mut self, rest: Option<&str>, key: &K) -> Option<V> {
+        let Some(filter) = rest else {
+            return take(&mut self.here, key);
+        };
+        let (level, rest) = split(filter);
+        match level {
+            "#" => take(&mut self.hash, key),
+            "+" => {
+                let node = self.plus.as_mut()?;
+                let removed = node.remove(rest, key);
+                if node.is_empty() {
+                    self.plus = None;
+                }
+                removed
+            }
+            name => {
+                let at = self.find(name).ok()?;
+                let removed = self.names[at].1.remove(rest, key);
+                if self.names[at].1.is_empty() {
+                    remove_tight(&mut self.names, at);
+                }
+                removed
+            }
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -130,37 +169,24 @@ impl<T> Node<T> {
     }
 }
 
-impl<T: PartialEq> Node<T> {
-    fn remove(&mut self, rest: Option<&str>, value: &T) -> Option<T> {
-        let Some(filter) = rest else {
-            return take(&mut self.here, value);
-        };
-        let (level, rest) = split(filter);
-        match level {
-            "#" => take(&mut self.hash, value),
-            "+" => {
-                let node = self.plus.as_mut()?;
-                let removed = node.remove(rest, value);
-                if node.is_empty() {
-                    self.plus = None;
-                }
-                removed
-            }
-            name => {
-                let node = self.names.get_mut(name)?;
-                let removed = node.remove(rest, value);
-                if node.is_empty() {
-                    self.names.remove(name);
-                }
-                removed
-            }
-        }
-    }
+fn take<K: Ord, V>(filed: &mut Filed<K, V>, key: &K) -> Option<V> {
+    let at = filed.binary_search_by(|(k, _)| k.cmp(key)).ok()?;
+    Some(remove_tight(filed, at).1)
 }
 
-fn take<T: PartialEq>(values: &mut Vec<T>, value: &T) -> Option<T> {
-    let at = values.iter().position(|v| v == value)?;
-    Some(values.remove(at))
+/// Inserts; a first entry gets room for one: there are many such vectors, and few get a second.
+fn insert_tight<T>(all: &mut Vec<T>, at: usize, one: T) {
+    all.reserve_exact(usize::from(all.is_empty()));
+    all.insert(at, one);
+}
+
+/// Removes; the last entry's room goes with it.
+fn remove_tight<T>(all: &mut Vec<T>, at: usize) -> T {
+    let one = all.remove(at);
+    if all.is_empty() {
+        *all = Vec::new();
+    }
+    one
 }
 
 #[cfg(test)]
@@ -171,9 +197,9 @@ mod tests {
         Filter::new(text).expect("a good filter")
     }
 
-    fn found(trie: &FilterTrie<usize>, topic: &str) -> Vec<usize> {
+    fn found(trie: &FilterTrie<usize, ()>, topic: &str) -> Vec<usize> {
         let mut all = Vec::new();
-        trie.visit(topic, &mut |n| all.push(*n));
+        trie.visit(topic, &mut |n, ()| all.push(*n));
         all.sort_unstable();
         all
     }
@@ -201,7 +227,7 @@ mod tests {
             .collect();
         let mut trie = FilterTrie::default();
         for (n, filter) in filters.iter().enumerate() {
-            assert_eq!(trie.insert(filter, n), None);
+            assert_eq!(trie.insert(filter, n, ()), None);
         }
         assert_eq!(trie.len(), filters.len());
         for round in 0..2 {
@@ -218,12 +244,12 @@ mod tests {
             for (n, filter) in filters.iter().enumerate().filter(|(n, _)| n % 2 == 1) {
                 assert_eq!(
                     trie.remove(filter, &n),
-                    if round == 0 { Some(n) } else { None }
+                    if round == 0 { Some(()) } else { None }
                 );
             }
         }
         for (n, filter) in filters.iter().enumerate().filter(|(n, _)| n % 2 == 0) {
-            assert_eq!(trie.remove(filter, &n), Some(n));
+            assert_eq!(trie.remove(filter, &n), Some(()));
         }
         assert!(
             trie.is_empty() && trie.root.is_empty(),
@@ -232,12 +258,33 @@ mod tests {
     }
 
     #[test]
-    fn an_equal_value_takes_the_place_of_the_old_one() {
+    fn a_key_is_under_a_filter_once() {
         let mut trie = FilterTrie::default();
-        assert_eq!(trie.insert(&filter("a/+"), 1), None);
-        assert_eq!(trie.insert(&filter("a/+"), 1), Some(1));
-        assert_eq!(trie.insert(&filter("a/b"), 1), None);
-        assert_eq!(found(&trie, "a/b"), [1, 1]);
+        assert_eq!(trie.insert(&filter("a/+"), 1, 'x'), None);
+        assert_eq!(trie.insert(&filter("a/+"), 1, 'y'), Some('x'));
+        assert_eq!(trie.insert(&filter("a/b"), 1, 'z'), None);
+        let mut all = Vec::new();
+        trie.visit("a/b", &mut |key, value| all.push((*key, *value)));
+        all.sort_unstable();
+        assert_eq!(all, [(1, 'y'), (1, 'z')]);
         assert_eq!(trie.len(), 2);
+        assert_eq!(trie.remove(&filter("a/+"), &2), None);
+        assert_eq!(trie.remove(&filter("a/+"), &1), Some('y'));
+        assert_eq!(trie.len(), 1);
+    }
+
+    #[test]
+    fn many_keys_under_one_filter_in_any_order() {
+        let mut trie = FilterTrie::default();
+        let keys = [3, 1, 4, 5, 9, 2, 6];
+        for key in keys {
+            assert_eq!(trie.insert(&filter("a/#"), key, ()), None);
+        }
+        for (n, key) in keys.iter().enumerate() {
+            assert_eq!(trie.insert(&filter("a/#"), *key, ()), Some(()), "{key}");
+            assert_eq!(found(&trie, "a").len(), keys.len() - n);
+            assert_eq!(trie.remove(&filter("a/#"), key), Some(()), "{key}");
+        }
+        assert!(trie.is_empty());
     }
 }

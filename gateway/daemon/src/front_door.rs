@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
-use tokio::task::{spawn_local, yield_now};
+use tokio::task::spawn_local;
 use tracing::{debug, warn};
 
 use crate::shell::Shell;
@@ -147,7 +147,6 @@ impl Connection {
                 let taken = self.feed(shell, bytes);
                 held.extend_from_slice(&bytes[taken..]);
             }
-            let read_on = shell.ring_for(count);
             // A paused client is not read from: what it sends waits in its socket and then with it.
             while !held.is_empty() {
                 self.holding.set(true);
@@ -155,17 +154,15 @@ impl Connection {
                 self.holding.set(false);
                 let taken = self.feed(shell, &held);
                 held.drain(..taken);
-                shell.ring();
             }
-            if !read_on {
-                // The turn is behind this task in the queue.
-                yield_now().await;
-            }
+            shell.pace(count).await;
         }
     }
 
     fn feed(&self, shell: &Shell, bytes: &[u8]) -> usize {
-        shell.with_door(|door, now, wall| door.handle_bytes(now, wall, self.id, bytes))
+        let taken = shell.with_door(|door, now, wall| door.handle_bytes(now, wall, self.id, bytes));
+        shell.ring();
+        taken
     }
 
     /// Writes until the output is empty or the socket takes no more. False in the second case.

@@ -75,19 +75,28 @@ impl Hub {
         self.gateway.handle_input(now, input);
     }
 
-    /// Does everything there is to do: events of the front door go into the core, effects to where they belong.
-    pub fn turn(&mut self, now: Now) {
+    /// Does what there is to do: events of the front door go into the core, effects to where they belong,
+    /// jobs run. False when it stopped because jobs have taken long enough; what they did so far can go
+    /// out, then the next turn goes on.
+    pub fn turn(&mut self, now: Now) -> bool {
         let timestamp = Timestamp(now.mono_us / 1000);
-        if let Some(outcome) = self.runner.run_on(now) {
-            self.gateway
-                .handle_input(timestamp, Input::Outcome(outcome));
-        }
+        let end = self.runner.begin_turn();
         loop {
             self.take_door_events(timestamp);
-            let Some(effect) = self.gateway.poll_effect() else {
-                return;
-            };
-            self.apply(timestamp, now, effect);
+            if let Some(effect) = self.gateway.poll_urgent() {
+                self.apply(timestamp, now, effect);
+            } else if self.runner.is_over(end) {
+                return !self.gateway.has_job() && !self.runner.is_waiting();
+            } else if let Some(effect) = self.gateway.poll_effect() {
+                self.apply(timestamp, now, effect);
+            } else if self.runner.is_waiting() {
+                if let Some(outcome) = self.runner.run_on(now) {
+                    self.gateway
+                        .handle_input(timestamp, Input::Outcome(outcome));
+                }
+            } else {
+                return true;
+            }
         }
     }
 

@@ -11,6 +11,8 @@ use tidegate_host::{Caps, Instance, Now, Step};
 /// A handler with so many events in a row that outlived a slice does not start on the short way any more,
 /// until a whole job of it would have fitted.
 const LONG_AFTER: u8 = 4;
+/// Slices that one turn may take before what was done so far goes out: about a millisecond.
+const TURN_SLICES: u64 = 13;
 /// Fuel a microsecond until it has been measured: a slow board's pace.
 const FUEL_PER_US: u64 = 100;
 
@@ -71,10 +73,12 @@ pub struct Runner {
     sources: BTreeMap<HandlerId, Source>,
     slots: BTreeMap<HandlerId, Slot>,
     work: VecDeque<Work>,
-    /// Handlers whose job is many events, none of them long: it goes on here, in the next turn.
+    /// Handlers whose job is many events, none of them long: it goes on here, after the others.
     again: VecDeque<HandlerId>,
     /// Handlers with traces of an event to remove when there is time.
     untidy: Vec<HandlerId>,
+    /// Fuel that jobs have used here.
+    spent: u64,
     slice_us: u64,
     slice_fuel: u64,
     seed: u64,
@@ -89,10 +93,21 @@ impl Runner {
             work: VecDeque::new(),
             again: VecDeque::new(),
             untidy: Vec::new(),
+            spent: 0,
             slice_us,
             slice_fuel: slice_us * FUEL_PER_US,
             seed,
         }
+    }
+
+    /// Begins a turn; gives its end.
+    pub fn begin_turn(&self) -> u64 {
+        self.spent + TURN_SLICES * self.slice_fuel
+    }
+
+    /// Whether the turn that [`Runner::begin_turn`] began has taken long enough.
+    pub fn is_over(&self, end: u64) -> bool {
+        self.spent >= end
     }
 
     /// Takes a measurement of this machine's pace.
@@ -167,17 +182,24 @@ impl Runner {
         let slot = self.slots.get_mut(&handler).expect("it runs");
         match step {
             Step::Finished(outcome) => {
+                self.spent += outcome
+                    .events
+                    .iter()
+                    .map(|event| event.fuel_used)
+                    .sum::<u64>();
                 slot.long = 0;
                 slot.instance = Some(instance);
                 self.untidy.push(handler);
                 Some(outcome)
             }
             Step::Parked if instance.is_between_events() => {
+                self.spent += self.slice_fuel;
                 slot.instance = Some(instance);
                 self.again.push_back(handler);
                 None
             }
             Step::Parked => {
+                self.spent += self.slice_fuel;
                 slot.long = slot.long.saturating_add(1);
                 self.work.push_back(Work::Resume { handler, instance });
                 None

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use tidegate_broker::Broker;
 use tidegate_core::time::WallTime;
 use tidegate_core::{Input, Timestamp};
+use tokio::sync::Notify;
 
 use crate::alarm::Alarm;
 use crate::clock::Clock;
@@ -17,9 +18,13 @@ use crate::local_client::LocalClient;
 use crate::report::Reporter;
 use crate::threads::{Said, Threads};
 
-/// What the front door may take in before it waits for a turn: some hundred messages, so that a burst
-/// on many connections neither fills the handlers' lines nor delays the first reaction by much.
+/// What the front door may take in before the turns have caught up: some hundred messages, so that a
+/// burst on many connections neither fills the handlers' lines nor delays the first reaction by much.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
+
+/// Turns behind each other that leave something undone before the front door reads on all the same:
+/// whoever keeps the turns busy must not keep the others out.
+const TURNS_BEHIND_MAX: u32 = 4;
 
 /// The driver of the local side.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub struct Shell {
     rung: Cell<bool>,
     /// Bytes that the front door has taken since the last turn.
     fed: Cell<usize>,
+    /// Rings when the front door may read on.
+    caught_up: Notify,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -46,6 +53,7 @@ impl Shell {
             hub: RefCell::new(hub),
             rung,
             fed,
+            caught_up: Notify::new(),
             waker,
         })
     }
@@ -58,11 +66,12 @@ impl Shell {
         }
     }
 
-    /// Asks for a turn that takes in `bytes` more. False when so much waits for it that nobody should read on.
-    pub fn ring_for(&self, bytes: usize) -> bool {
-        self.ring();
+    /// The front door has taken in `bytes`; waits when much is waiting already.
+    pub async fn pace(&self, bytes: usize) {
         self.fed.set(self.fed.get() + bytes);
-        self.fed.get() < READ_AHEAD_BYTES
+        if self.fed.get() >= READ_AHEAD_BYTES {
+            self.caught_up.notified().await;
+        }
     }
 
     /// Hands one input to the core.
@@ -94,14 +103,15 @@ impl Shell {
         mut reporter: Reporter,
     ) {
         let mut alarm = Alarm::new(self.clock);
+        let mut behind = 0_u32;
         loop {
-            self.fed.set(0);
             poll_fn(|context| self.poll_turn(&mut threads, &mut alarm, context)).await;
-            self.with_hub(|hub| {
-                hub.turn(self.clock.now());
+            let done = self.with_hub(|hub| {
+                let done = hub.turn(self.clock.now());
                 while let Some(work) = hub.runner().poll_work() {
                     threads.send(work);
                 }
+                done
             });
             while let Some(report) = self.with_hub(Hub::poll_report) {
                 reporter.tell(self.clock.timestamp(), report);
@@ -110,13 +120,15 @@ impl Shell {
                 LocalDriver::FrontDoor(door) => door.flush(&self),
                 LocalDriver::Client(client) => client.send(&self),
             }
-            self.with_hub(|hub| {
-                let runner = hub.runner();
-                runner.tidy();
-                if runner.is_waiting() {
-                    self.ring();
-                }
-            });
+            self.with_hub(|hub| hub.runner().tidy());
+            behind = if done { 0 } else { behind + 1 };
+            if behind % TURNS_BEHIND_MAX == 0 {
+                self.fed.set(0);
+                self.caught_up.notify_waiters();
+            }
+            if !done {
+                self.ring();
+            }
         }
     }
 

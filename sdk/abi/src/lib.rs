@@ -183,6 +183,44 @@ const fn sig(name: &'static str, params: &'static [Type], result: Option<Type>) 
 }
 
 /// Every host function that this version of the ABI has and this host offers, by name.
+///
+/// `(ptr, len)` goes in, `(buf, cap)` comes out. Unless said otherwise here, a result `>= 0` of a function
+/// with a buffer is the length of the whole: when that is above `cap`, nothing was written. A result below 0
+/// is an [`Errno`]; without a result that needs saying, success is 0.
+///
+/// - `ev_read (field, off, buf, cap)`: writes as much of the field from `off` on as fits, and returns how much
+///   is left from `off` on, so that a long field is read in pieces. `off` may be the field's length (0 is left);
+///   beyond it is [`Errno::Argument`].
+/// - `ev_num (path, len, out_f64)`: a number of the JSON payload, 8 bytes little-endian at `out_f64`. A value
+///   of another type is [`Errno::NotFound`], like a path that leads nowhere; a payload that is not JSON is
+///   [`Errno::Argument`].
+/// - `ev_str (path, len, buf, cap)`: a string of the JSON payload, unescaped. Other types as for `ev_num`.
+/// - `publish (topic, tlen, payload, plen, flags)`: leaves when the event has succeeded; see [`publish_flags`].
+/// - `send (stream, slen, payload, plen, prio, ttl_s)`: a record for upstream.
+/// - `log (level, msg, len)`: see [`level`]; no result. A line beyond [`LOG_BYTES_MAX`] is cut off.
+/// - `state_get (key, klen, buf, cap, ver_out)`: `ver_out` is 0, or points to a `u64` that gets the key's
+///   version, little-endian, also when the value does not fit. A version is never 0 and changes with each event
+///   that writes the key.
+/// - `state_set (key, klen, value, vlen, ttl_s)`: for events whose time is `ttl_s` seconds later or more the key
+///   is gone; 0 is never.
+/// - `state_cas (key, klen, expect, value, vlen)`: writes if the key's version is `expect`, 0 for a key that is
+///   absent; otherwise [`Errno::Conflict`]. The key then has no expiry.
+/// - `state_del (key, klen)`: [`Errno::NotFound`] when there is no such key.
+/// - `state_list (prefix, len, cursor, buf, cap, next_out)`: keys that start with the prefix, in byte order, each
+///   as a `u16` length, little-endian, and its bytes, without padding. Returns the bytes written. A cursor of 0
+///   starts; the `i64` at `next_out` gets the cursor to go on with, or -1 after the last key. A cursor counts keys,
+///   so whoever writes keys between two calls may miss or repeat some. [`Errno::TooLarge`] when not even
+///   the next key fits.
+/// - `state_add (key, klen, delta, out_i64)`: adds to a value of 8 bytes, little-endian and signed; an absent one
+///   is 0. The sum also goes to `out_i64`, and the key then has no expiry. [`Errno::Argument`] when the value
+///   has another length or the sum does not fit.
+/// - `now_us (clock)`: see [`clock`]; the same for the whole event, 0 in `tidegate_init`.
+/// - `random (buf, len)`: fills the buffer and returns `len`. Good for jitter and sampling, not for keys.
+/// - `config_get (key, klen, buf, cap)`: a string of `[config]`.
+///
+/// Keys are 1 to [`STATE_KEY_BYTES_MAX`] bytes. Reads of state see the event's own writes; others see them when
+/// the event has succeeded. In `tidegate_init` there is no event and no state: `ev_*`, `state_*`, `publish`
+/// and `send` are [`Errno::Unsupported`].
 pub const IMPORTS: &[Signature] = &[
     sig("ev_read", &[I32, I32, I32, I32], Some(I32)),
     sig("ev_num", &[I32, I32, I32], Some(I32)),

@@ -11,14 +11,7 @@ use crate::json::{Found, Unreadable};
 /// `(field, off, buf, cap) -> i32`: bytes of a field from `off` on; returns how many there are from there on,
 /// and writes as many of them as fit.
 pub(super) fn ev_read(call: &mut Call<'_>) -> Answer {
-    let message = Arc::clone(
-        &call
-            .guest
-            .current
-            .as_ref()
-            .ok_or(Errno::Unsupported)?
-            .message,
-    );
+    let message = call.message()?;
     let buf = call.range(2)?;
     let bytes: &[u8] = match call.i32(0) {
         field::TOPIC => message.topic.as_str().as_bytes(),
@@ -39,14 +32,7 @@ pub(super) fn ev_read(call: &mut Call<'_>) -> Answer {
 /// `(path, len, out_f64) -> i32`: 0.
 pub(super) fn ev_num(call: &mut Call<'_>) -> Answer {
     let out = call.span(2, 8)?;
-    let message = Arc::clone(
-        &call
-            .guest
-            .current
-            .as_ref()
-            .ok_or(Errno::Unsupported)?
-            .message,
-    );
+    let message = call.message()?;
     let number = lookup(call, &message.payload)?
         .number()
         .ok_or(Errno::NotFound)?;
@@ -57,14 +43,7 @@ pub(super) fn ev_num(call: &mut Call<'_>) -> Answer {
 /// `(path, len, buf, cap) -> i32`: length of the string.
 pub(super) fn ev_str(call: &mut Call<'_>) -> Answer {
     let buf = call.range(2)?;
-    let message = Arc::clone(
-        &call
-            .guest
-            .current
-            .as_ref()
-            .ok_or(Errno::Unsupported)?
-            .message,
-    );
+    let message = call.message()?;
     let found = lookup(call, &message.payload)?;
     let len = found.text_len().ok_or(Errno::NotFound)?;
     call.guest.meter.charge_copy(len)?;

@@ -5,8 +5,10 @@ mod event;
 mod state;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use tidegate_abi::{Errno, IMPORTS, Signature, Type};
+use tidegate_core::Message;
 use wasmi::{Caller, Func, FuncType, Store, Val, ValType};
 
 use crate::guest::Guest;
@@ -153,6 +155,12 @@ impl<'a> Call<'a> {
             return Err(Errno::MemoryRange);
         }
         Ok(start..end)
+    }
+
+    /// The event's message; there is none in `tidegate_init`.
+    fn message(&self) -> Result<Arc<Message>, Errno> {
+        let current = self.guest.current.as_ref().ok_or(Errno::Unsupported)?;
+        Ok(Arc::clone(&current.message))
     }
 
     /// Copies `bytes` out to `(buf, cap)`: nothing when they do not fit. Returns their length.
