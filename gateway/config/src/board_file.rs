@@ -111,6 +111,7 @@ fn core_limits(t: &Table<'_>) -> Limits {
     Limits {
         messages_max: t.need_number("messages_max", 1..=COUNT),
         messages_bytes_max: t.need_number("messages_bytes_max", 1..=BYTES),
+        message_bytes_max: t.need_number("message_bytes_max", 1..=BYTES),
         line_messages_max: t.need_number("line_messages_max", 1..=COUNT),
         batch_messages_max: t.need_number("batch_messages_max", 1..=COUNT),
         handlers_max: t.need_number("handlers_max", 1..=65_535),

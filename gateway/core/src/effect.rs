@@ -34,7 +34,8 @@ pub enum Effect {
     Report(Report),
 }
 
-/// What a person may want to know. Drivers turn it into log lines; they may drop repetitions.
+/// What a person may want to know. Drivers turn it into log lines; they may drop repetitions. A handler's name
+/// comes once, when it is deployed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
     /// When a handler has been loaded and takes messages.
@@ -48,25 +49,19 @@ pub enum Report {
     /// When one event of a handler failed.
     EventFailed {
         handler: HandlerId,
-        name: String,
         event_id: u64,
         failure: Failure,
     },
     /// When a handler failed so often in a row that it is stopped for a while.
     HandlerQuarantined {
         handler: HandlerId,
-        name: String,
         wait_ms: u64,
         last: Failure,
     },
     /// When a quarantined handler has taken a message again.
-    HandlerReleased { handler: HandlerId, name: String },
+    HandlerReleased { handler: HandlerId },
     /// When a handler logged something.
-    HandlerLog {
-        handler: HandlerId,
-        name: String,
-        line: LogLine,
-    },
+    HandlerLog { handler: HandlerId, line: LogLine },
     /// When messages were dropped, and how many so far for this reason.
     Dropped { reason: DropReason, total: u64 },
     /// When the foreign broker is lost, and when it will be tried again.
@@ -84,15 +79,18 @@ pub enum DropReason {
     Loop,
     /// When a reaction found the foreign broker away.
     LocalDown,
+    /// When it was longer than `message_bytes_max`.
+    TooLarge,
 }
 
 impl DropReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [DropReason; 4] = [
+    pub const ALL: [DropReason; 5] = [
         DropReason::GatewayFull,
         DropReason::LineFull,
         DropReason::Loop,
         DropReason::LocalDown,
+        DropReason::TooLarge,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -101,6 +99,7 @@ impl DropReason {
             DropReason::LineFull => "line-full",
             DropReason::Loop => "loop",
             DropReason::LocalDown => "local-down",
+            DropReason::TooLarge => "too-large",
         }
     }
 }

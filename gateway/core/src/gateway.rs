@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::deploy::{Deployments, HandlerCounters};
+use crate::drops::Drops;
 use crate::effect::{DropReason, Effect, Report};
 use crate::input::Input;
 use crate::intake::{Cause, Intake};
@@ -30,7 +31,7 @@ pub struct Gateway {
     routes: Routes,
     schedule: Schedule,
     deployments: Deployments,
-    dropped: [u64; DropReason::ALL.len()],
+    drops: Drops,
     effects: VecDeque<Effect>,
     /// Handlers of the message at hand; kept for its memory.
     found: Vec<HandlerId>,
@@ -46,7 +47,7 @@ impl Gateway {
             routes: Routes::new(limits.filters_max),
             schedule: Schedule::new(limits),
             deployments: Deployments::default(),
-            dropped: [0; DropReason::ALL.len()],
+            drops: Drops::default(),
             effects: VecDeque::new(),
             found: Vec::new(),
         }
@@ -67,7 +68,7 @@ impl Gateway {
             Input::Deploy { handler, manifest } => self.handle_deploy(handler, manifest),
             Input::Checked { handler, result } => self.handle_checked(handler, result),
             Input::Outcome(outcome) => self.handle_outcome(now, outcome),
-            Input::LocalUp { session_present } => self.handle_local_up(session_present),
+            Input::LocalUp { session_present } => self.handle_local_up(now, session_present),
             Input::LocalDown { reason } => {
                 let wait = self.local.handle_down(now);
                 let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -119,7 +120,7 @@ impl Gateway {
 
     /// How many messages were dropped for `reason`.
     pub fn dropped(&self, reason: DropReason) -> u64 {
-        self.dropped[reason as usize]
+        self.drops.total(reason)
     }
 
     /// Every handler with its name, phase and counters.
@@ -131,6 +132,11 @@ impl Gateway {
     }
 
     fn handle_message(&mut self, mut message: Message, ack: Option<AckTo>) {
+        if message.bytes() > self.limits.message_bytes_max {
+            self.count_drop(DropReason::TooLarge);
+            self.effects.extend(ack.map(Effect::Ack));
+            return;
+        }
         message.hops = self.local.hops(&message);
         self.route(&Arc::new(message), ack);
     }
@@ -297,8 +303,8 @@ impl Gateway {
         }
     }
 
-    fn handle_local_up(&mut self, session_present: bool) {
-        self.local.handle_up();
+    fn handle_local_up(&mut self, now: Timestamp, session_present: bool) {
+        self.local.handle_up(now);
         if !session_present {
             self.deployments.forget_subscriptions();
         }
@@ -323,15 +329,12 @@ impl Gateway {
         }
         self.schedule.recycle(events);
         if finished.released {
-            let name = self.deployments.told_name(id);
-            self.report(Report::HandlerReleased { handler: id, name });
+            self.report(Report::HandlerReleased { handler: id });
         }
         if let (Some(wait), Some(last)) = (finished.quarantined, last_failure) {
-            let name = self.deployments.told_name(id);
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             self.report(Report::HandlerQuarantined {
                 handler: id,
-                name,
                 wait_ms,
                 last,
             });
@@ -352,12 +355,7 @@ impl Gateway {
         self.deployments.count_event(id, event, &result);
         let name = Arc::clone(self.deployments.name(id)?);
         for line in result.logs {
-            let name = String::from(&*name);
-            self.report(Report::HandlerLog {
-                handler: id,
-                name,
-                line,
-            });
+            self.report(Report::HandlerLog { handler: id, line });
         }
         for publish in result.publishes {
             self.react(&name, &event.message, publish);
@@ -365,11 +363,10 @@ impl Gateway {
         let Verdict::Failed(failure) = result.verdict else {
             return None;
         };
-        let (name, told) = (String::from(&*name), failure.clone());
+        let (event_id, told) = (event.id, failure.clone());
         self.report(Report::EventFailed {
             handler: id,
-            name,
-            event_id: event.id,
+            event_id,
             failure: told,
         });
         Some(failure)
@@ -406,12 +403,8 @@ impl Gateway {
     }
 
     fn count_drop(&mut self, reason: DropReason) {
-        self.dropped[reason as usize] += 1;
-        let total = self.dropped[reason as usize];
-        // Powers of two: the first is told at once, a flood is told of ever more rarely.
-        if total.is_power_of_two() {
-            self.report(Report::Dropped { reason, total });
-        }
+        let report = self.drops.count(reason);
+        self.effects.extend(report.map(Effect::Report));
     }
 
     fn report(&mut self, report: Report) {

@@ -9,6 +9,7 @@ mod input;
 mod gateway;
 
 mod deploy;
+mod drops;
 mod intake;
 mod local;
 mod routes;

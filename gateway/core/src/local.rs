@@ -50,8 +50,8 @@ impl Local {
         self.side == LocalSide::FrontDoor
     }
 
-    pub fn handle_up(&mut self) {
-        self.link.handle_up();
+    pub fn handle_up(&mut self, now: Timestamp) {
+        self.link.handle_up(now);
     }
 
     /// The broker is gone. Returns the wait before the next try.

@@ -18,6 +18,8 @@ Options:
   -h, --help          this text
   -V, --version       version, commit, target, features
 
+Signals: SIGTERM and SIGINT stop it within 5 s; SIGUSR1 logs every counter.
+
 Exit status: 0 stopped as asked; 64 the command line is wrong; 71 a system call failed, such as
 binding the port; 78 the configuration is wrong.
 

@@ -1,8 +1,10 @@
 //! Puts the house together from its settings, and takes it down.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,9 +16,11 @@ use tidegate_core::{Gateway, Input, LocalSide};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
+use crate::counters;
 use crate::front_door::FrontDoor;
 use crate::hub::{Hub, Local};
 use crate::local_client::{LocalClient, Target};
@@ -28,6 +32,8 @@ use crate::tls;
 
 /// What runs may take to end after SIGTERM; systemd's patience is far longer.
 const STOP_WAIT: Duration = Duration::from_secs(4);
+/// Between two looks at what is left; and for the last bytes to leave.
+const STOP_STEP: Duration = Duration::from_millis(10);
 
 /// Runs until SIGTERM or SIGINT.
 ///
@@ -56,18 +62,27 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     );
     spawn_local(Rc::clone(&shell).run(driver, threads, Reporter::default()));
 
-    let mut term = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut int = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    std::future::poll_fn(|context| {
-        let asked = term.poll_recv(context).is_ready() || int.poll_recv(context).is_ready();
-        if asked {
-            std::task::Poll::Ready(())
-        } else {
-            std::task::Poll::Pending
+    wait_for_stop(&shell).await?;
+    stop(&shell).await;
+    Ok(())
+}
+
+/// Until SIGTERM or SIGINT. SIGUSR1 logs the counters.
+async fn wait_for_stop(shell: &Shell) -> anyhow::Result<()> {
+    let listen = |kind| signal(kind).context("cannot wait for signals");
+    let mut term = listen(SignalKind::terminate())?;
+    let mut int = listen(SignalKind::interrupt())?;
+    let mut usr1 = listen(SignalKind::user_defined1())?;
+    poll_fn(|context| {
+        while usr1.poll_recv(context).is_ready() {
+            shell.with_hub(counters::tell);
+        }
+        match (term.poll_recv(context), int.poll_recv(context)) {
+            (Poll::Pending, Poll::Pending) => Poll::Pending,
+            _ => Poll::Ready(()),
         }
     })
     .await;
-    stop(&shell).await;
     Ok(())
 }
 
@@ -158,18 +173,31 @@ fn options(broker: &BrokerSettings) -> anyhow::Result<MqttOptions> {
     Ok(options)
 }
 
-/// Waits until nothing runs or waits, but not for ever.
+/// Takes in nothing more and waits until nothing runs or waits, but not for ever.
 async fn stop(shell: &Shell) {
     info!("stopping");
-    let deadline = tokio::time::Instant::now() + STOP_WAIT;
-    while shell.with_hub(|hub| hub.gateway().messages()) > 0 {
-        if tokio::time::Instant::now() >= deadline {
-            let messages = shell.with_hub(|hub| hub.gateway().messages());
-            warn!(messages, "stopped before all messages were handled");
-            return;
+    let (now, wall) = (shell.clock.timestamp(), shell.clock.wall());
+    let deadline = Instant::now() + STOP_WAIT;
+    loop {
+        let messages = shell.with_hub(|hub| hub.gateway().messages());
+        if messages == 0 {
+            break;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        if Instant::now() >= deadline {
+            warn!(messages, "stopped before all messages were handled");
+            break;
+        }
+        sleep(STOP_STEP).await;
     }
+    // Acks and reactions of the last messages are on their way; now say goodbye.
+    shell.with_hub(|hub| {
+        if let Some(door) = hub.door() {
+            door.stop(now, wall);
+        }
+        counters::tell(hub);
+    });
+    shell.ring();
+    sleep(STOP_STEP).await;
     info!("stopped");
 }
 

@@ -7,6 +7,7 @@ mod shell;
 
 mod alarm;
 mod clock;
+mod counters;
 mod front_door;
 mod local_client;
 mod report;

@@ -25,6 +25,8 @@ const SOURCE: SourceId = SourceId(0);
 const REQUESTS: usize = 1024;
 /// Unacknowledged QoS 1 publishes of ours; what most brokers take from one client.
 const INFLIGHT: u16 = 100;
+/// Longest packet that is taken from the broker at all: what a small board's memory can bear for a moment.
+const INCOMING_BYTES_MAX: usize = 16 * 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The client's hands.
@@ -54,7 +56,9 @@ impl LocalClient {
             .set_clean_session(false)
             .set_manual_acks(true)
             .set_inflight(INFLIGHT);
-        options.set_max_packet_size(packet_bytes_max, packet_bytes_max);
+        // Longer than any message that is kept: what the core refuses it also acks, and the broker does not
+        // bring it again. Beyond it the connection ends, with a longer wait each time.
+        options.set_max_packet_size(packet_bytes_max.max(INCOMING_BYTES_MAX), packet_bytes_max);
         let (client, mut events) = AsyncClient::new(options, REQUESTS);
         events.network_options.set_tcp_nodelay(true);
         events

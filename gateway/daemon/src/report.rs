@@ -21,12 +21,12 @@ enum Kind {
 struct Window {
     since: Timestamp,
     lines: u32,
-    name: String,
 }
 
 /// Tells people what the core reports.
 #[derive(Debug, Default)]
 pub struct Reporter {
+    names: BTreeMap<HandlerId, String>,
     windows: BTreeMap<(HandlerId, Kind), Window>,
 }
 
@@ -34,7 +34,10 @@ impl Reporter {
     /// Logs one report, unless its like has been logged often enough.
     pub fn tell(&mut self, now: Timestamp, report: Report) {
         match report {
-            Report::HandlerActive { name, .. } => info!(handler = name, "handler is active"),
+            Report::HandlerActive { handler, name } => {
+                info!(handler = name, "handler is active");
+                self.names.insert(handler, name);
+            }
             Report::HandlerRejected { name, reason, .. } => {
                 error!(
                     handler = name,
@@ -43,37 +46,34 @@ impl Reporter {
             }
             Report::EventFailed {
                 handler,
-                name,
                 event_id,
                 failure,
             } => {
-                if self.may_tell(now, handler, Kind::Failure, &name) {
-                    warn!(handler = name, event_id, failure = %Told(&failure), "event failed");
+                if self.may_tell(now, handler, Kind::Failure) {
+                    let handler = self.name(handler);
+                    warn!(handler, event_id, failure = %Told(&failure), "event failed");
                 }
             }
             Report::HandlerQuarantined {
-                name,
+                handler,
                 wait_ms,
                 last,
-                ..
             } => {
-                warn!(handler = name, wait_ms, failure = %Told(&last), "handler is in quarantine: it failed too often in a row");
+                let (handler, failure) = (self.name(handler), Told(&last));
+                warn!(handler, wait_ms, %failure, "handler is in quarantine: it failed too often in a row");
             }
-            Report::HandlerReleased { name, .. } => {
-                info!(handler = name, "handler is out of quarantine")
+            Report::HandlerReleased { handler } => {
+                info!(handler = self.name(handler), "handler is out of quarantine");
             }
-            Report::HandlerLog {
-                handler,
-                name,
-                line,
-            } => {
-                if self.may_tell(now, handler, Kind::Log, &name) {
+            Report::HandlerLog { handler, line } => {
+                if self.may_tell(now, handler, Kind::Log) {
+                    let handler = self.name(handler);
                     match line.level {
-                        1 => error!(handler = name, "{}", line.text),
-                        2 => warn!(handler = name, "{}", line.text),
-                        3 => info!(handler = name, "{}", line.text),
-                        4 => debug!(handler = name, "{}", line.text),
-                        _ => trace!(handler = name, "{}", line.text),
+                        1 => error!(handler, "{}", line.text),
+                        2 => warn!(handler, "{}", line.text),
+                        3 => info!(handler, "{}", line.text),
+                        4 => debug!(handler, "{}", line.text),
+                        _ => trace!(handler, "{}", line.text),
                     }
                 }
             }
@@ -89,26 +89,30 @@ impl Reporter {
         }
     }
 
-    fn may_tell(&mut self, now: Timestamp, handler: HandlerId, kind: Kind, name: &str) -> bool {
-        let window = self.windows.entry((handler, kind)).or_insert_with(|| {
-            let name = name.to_owned();
-            Window {
-                since: now,
-                lines: 0,
-                name,
-            }
+    fn name(&self, handler: HandlerId) -> &str {
+        self.names.get(&handler).map_or("?", |name| name)
+    }
+
+    fn may_tell(&mut self, now: Timestamp, handler: HandlerId, kind: Kind) -> bool {
+        let window = self.windows.entry((handler, kind)).or_insert(Window {
+            since: now,
+            lines: 0,
         });
         if now.since(window.since) >= WINDOW {
-            let more = window.lines.saturating_sub(LINES_MAX);
-            if more > 0 {
-                let what = match kind {
-                    Kind::Failure => "more events failed in the last 10 s",
-                    Kind::Log => "more log lines of this handler were left out in the last 10 s",
-                };
-                warn!(handler = window.name, count = more, "{what}");
-            }
+            let count = window.lines.saturating_sub(LINES_MAX);
             (window.since, window.lines) = (now, 0);
+            if count > 0 {
+                let handler = self.name(handler);
+                match kind {
+                    Kind::Failure => warn!(handler, count, "more events failed since"),
+                    Kind::Log => warn!(handler, count, "more log lines were left out since"),
+                }
+            }
         }
+        let window = self
+            .windows
+            .get_mut(&(handler, kind))
+            .expect("it was just made");
         window.lines += 1;
         window.lines <= LINES_MAX
     }

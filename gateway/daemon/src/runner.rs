@@ -19,12 +19,7 @@ const FUEL_PER_US: u64 = 100;
 /// What is too long for the short way. At most one piece a handler.
 pub enum Work {
     /// When a module is to be loaded and checked.
-    Load {
-        handler: HandlerId,
-        source: Source,
-        caps: Caps,
-        seed: u64,
-    },
+    Load(Box<Load>),
     /// When a job of a handler that is usually long is to be run from its beginning.
     Start {
         handler: HandlerId,
@@ -36,6 +31,14 @@ pub enum Work {
         handler: HandlerId,
         instance: Box<Instance>,
     },
+}
+
+/// All it takes to load a module.
+pub struct Load {
+    handler: HandlerId,
+    source: Source,
+    caps: Caps,
+    seed: u64,
 }
 
 /// What became of a piece of work.
@@ -127,12 +130,13 @@ impl Runner {
             .get(&handler)
             .expect("whoever deploys a handler says where its module is");
         let (source, seed) = (source.clone(), self.seed ^ u64::from(handler.0));
-        self.work.push_back(Work::Load {
+        let caps = self.caps;
+        self.work.push_back(Work::Load(Box::new(Load {
             handler,
             source,
-            caps: self.caps,
+            caps,
             seed,
-        });
+        })));
     }
 
     /// Starts a job. Gives the outcome if it ended in its first slice; otherwise it is work, or goes on
@@ -265,14 +269,12 @@ impl Work {
     /// Does the work, or one slice of it. Gives back what is left to do as `Err`.
     pub fn step(self, slice_fuel: u64, now: Now) -> Result<Done, Work> {
         let (handler, instance, step) = match self {
-            Work::Load {
-                handler,
-                source,
-                caps,
-                seed,
-            } => {
-                let result = load(&source, &caps, seed).map(Box::new);
-                return Ok(Done::Loaded { handler, result });
+            Work::Load(load) => {
+                let result = load.run().map(Box::new);
+                return Ok(Done::Loaded {
+                    handler: load.handler,
+                    result,
+                });
             }
             Work::Start {
                 handler,
@@ -301,19 +303,22 @@ impl Work {
     }
 }
 
-fn load(source: &Source, caps: &Caps, seed: u64) -> Result<Instance, String> {
-    let path = &source.module_path;
-    let unreadable = |error| format!("cannot read the module {}: {error}", path.display());
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-    // Asked before it is read: a module far beyond the limit need not be in memory to be refused.
-    if bytes > caps.module_bytes_max as u64 {
-        return Err(format!(
-            "the module {} has {bytes} bytes; the board allows {} (handler.module_bytes_max)",
-            path.display(),
-            caps.module_bytes_max
-        ));
+impl Load {
+    fn run(&self) -> Result<Instance, String> {
+        let path = &self.source.module_path;
+        let unreadable = |error| format!("cannot read the module {}: {error}", path.display());
+        let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+        // Asked before it is read: a module far beyond the limit need not be in memory to be refused.
+        if bytes > self.caps.module_bytes_max as u64 {
+            return Err(format!(
+                "the module {} has {bytes} bytes; the board allows {} (handler.module_bytes_max)",
+                path.display(),
+                self.caps.module_bytes_max
+            ));
+        }
+        let module = std::fs::read(path).map_err(unreadable)?;
+        let manifest = Arc::clone(&self.source.manifest);
+        tidegate_host::load(&module, manifest, &self.caps, self.seed)
+            .map_err(|error| error.to_string())
     }
-    let module = std::fs::read(path).map_err(unreadable)?;
-    let manifest = Arc::clone(&source.manifest);
-    tidegate_host::load(&module, manifest, caps, seed).map_err(|error| error.to_string())
 }

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use crate::alarm::Alarm;
 use crate::clock::Clock;
+use crate::counters::Troubles;
 use crate::front_door::FrontDoor;
 use crate::hub::Hub;
 use crate::local_client::LocalClient;
@@ -104,6 +105,7 @@ impl Shell {
     ) {
         let mut alarm = Alarm::new(self.clock);
         let mut behind = 0_u32;
+        let mut troubles = Troubles::default();
         loop {
             poll_fn(|context| self.poll_turn(&mut threads, &mut alarm, context)).await;
             let done = self.with_hub(|hub| {
@@ -117,12 +119,15 @@ impl Shell {
                 reporter.tell(self.clock.timestamp(), report);
             }
             match &driver {
-                LocalDriver::FrontDoor(door) => door.flush(&self),
+                LocalDriver::FrontDoor(door) => {
+                    door.flush(&self);
+                    self.with_door(|door, now, _| troubles.look(now, door.counters()));
+                }
                 LocalDriver::Client(client) => client.send(&self),
             }
             self.with_hub(|hub| hub.runner().tidy());
             behind = if done { 0 } else { behind + 1 };
-            if behind % TURNS_BEHIND_MAX == 0 {
+            if behind.is_multiple_of(TURNS_BEHIND_MAX) {
                 self.fed.set(0);
                 self.caught_up.notify_waiters();
             }

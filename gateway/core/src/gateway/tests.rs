@@ -385,3 +385,17 @@ fn limits_on_handlers_and_filters_refuse() {
         "check1 rejected ack1",
     );
 }
+
+#[test]
+fn a_message_that_is_too_large_is_acked_and_dropped() {
+    let limits = Limits {
+        message_bytes_max: 4,
+        ..Limits::DEV
+    };
+    check_with(
+        limits,
+        LocalSide::Broker,
+        "t0 up h1=a/# h1ok a/bcd!7 a/b!8",
+        "connect check1 sub:a/# too-large:1 ack7 run1x1",
+    );
+}

@@ -16,6 +16,9 @@ pub struct Limits {
     pub messages_max: usize,
     /// Bytes of topics and payloads of these messages, counted once for each handler. Then: the same.
     pub messages_bytes_max: usize,
+    /// Topic and payload of one message. A longer one is acked, dropped and counted: a foreign broker would
+    /// otherwise bring it again for ever. Our own front door refuses it earlier, by `packet_bytes_max`.
+    pub message_bytes_max: usize,
     /// Messages waiting in one handler's line. QoS 0 is dropped and counted at three quarters of it;
     /// a source whose QoS 1 message reaches it is paused until the line is half empty.
     pub line_messages_max: usize,
@@ -48,6 +51,7 @@ impl Limits {
     pub const DEV: Limits = Limits {
         messages_max: 8192,
         messages_bytes_max: 64 * 1024 * 1024,
+        message_bytes_max: 256 * 1024,
         line_messages_max: 4096,
         batch_messages_max: 32,
         handlers_max: 256,

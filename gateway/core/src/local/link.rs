@@ -15,7 +15,9 @@ enum State {
         at: Timestamp,
     },
     Connecting,
-    Up,
+    Up {
+        since: Timestamp,
+    },
 }
 
 /// What becomes of a reaction.
@@ -53,17 +55,21 @@ impl Link {
     }
 
     pub fn is_up(&self) -> bool {
-        self.state == State::Up
+        matches!(self.state, State::Up { .. })
     }
 
-    pub fn handle_up(&mut self) {
-        self.state = State::Up;
-        self.tries = 0;
+    pub fn handle_up(&mut self, now: Timestamp) {
+        self.state = State::Up { since: now };
     }
 
     /// The broker is gone. Returns the wait before the next try.
     pub fn handle_down(&mut self, now: Timestamp) -> Duration {
         let (min, max) = self.backoff;
+        // A link that breaks as soon as it is up has not come back: its next try is no first one.
+        let lasted = matches!(self.state, State::Up { since } if now.since(since).as_millis() >= u128::from(max));
+        if lasted {
+            self.tries = 0;
+        }
         let full = min.saturating_mul(1 << self.tries.min(20)).min(max);
         self.tries += 1;
         // Between half and all of it, so that a hundred gateways do not knock at the same instant.
@@ -77,7 +83,7 @@ impl Link {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         match self.state {
             State::Down { at } => Some(at),
-            State::Connecting | State::Up => None,
+            State::Connecting | State::Up { .. } => None,
         }
     }
 
@@ -91,7 +97,7 @@ impl Link {
     }
 
     pub fn send(&mut self, message: Arc<Message>) -> Sent {
-        if self.state == State::Up {
+        if self.is_up() {
             return Sent::Now(message);
         }
         if message.qos == QoS::AtMostOnce {
@@ -107,7 +113,7 @@ impl Link {
 
     /// What waited for the link, oldest first.
     pub fn poll_waiting(&mut self) -> Option<Arc<Message>> {
-        if self.state == State::Up {
+        if self.is_up() {
             self.waiting.pop_front()
         } else {
             None
@@ -170,9 +176,19 @@ mod tests {
             now = link.poll_timeout().expect("a next try");
             assert!(link.handle_timeout(now));
         }
-        link.handle_up();
+        link.handle_up(now);
         assert_eq!(link.poll_timeout(), None);
-        assert!(link.handle_down(now).as_millis() <= 100, "starts over");
+        let soon = Timestamp(now.0 + 999);
+        assert!(
+            link.handle_down(soon).as_millis() >= 500,
+            "it broke at once: goes on waiting long"
+        );
+        link.handle_up(soon);
+        let late = Timestamp(soon.0 + 1000);
+        assert!(
+            link.handle_down(late).as_millis() <= 100,
+            "it lasted: starts over"
+        );
     }
 
     #[test]
@@ -186,7 +202,7 @@ mod tests {
             "the oldest"
         );
         assert_eq!(link.poll_waiting(), None, "not before the link is up");
-        link.handle_up();
+        link.handle_up(Timestamp(0));
         assert!(link.poll_waiting().is_some());
         assert_eq!(link.poll_waiting(), None);
     }
