@@ -17,4 +17,5 @@ mod tls;
 mod daemon;
 
 pub mod args;
+pub mod logging;
 pub use daemon::run;

@@ -1,9 +1,9 @@
 //! `tidegated`: reads the command line and the configuration, then runs the gateway on one thread.
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use tidegated::args::{self, Args};
+use tidegated::logging;
 use tracing::Level;
 
 /// The command line is wrong (sysexits.h, EX_USAGE).
@@ -63,12 +63,7 @@ fn run(config: &std::path::Path, level: Level) -> ExitCode {
         Ok(settings) => settings,
         Err(problems) => return refuse(&problems),
     };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    logging::start(level.into());
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
