@@ -23,10 +23,12 @@ unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Relaxed);
         BYTES.fetch_add(layout.size() as u64, Relaxed);
+        // SAFETY: the caller's promise about `layout` is passed on.
         unsafe { System.alloc(layout) }
     }
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         BYTES.fetch_sub(layout.size() as u64, Relaxed);
+        // SAFETY: `pointer` came from `alloc` above, and so from the system allocator, with this layout.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

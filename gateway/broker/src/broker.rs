@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use tidegate_core::message::{AckTo, SourceId};
+use tidegate_core::message::AckTo;
 use tidegate_core::time::WallTime;
 use tidegate_core::topic::Filter;
 use tidegate_core::{Message, Timestamp};
@@ -12,16 +12,13 @@ use tidegate_core::{Message, Timestamp};
 use crate::Limits;
 use crate::clients::{Clients, Context, Phase};
 use crate::counters::{CloseReason, Counters};
-use crate::event::Event;
+use crate::event::{ConnId, Event};
 use crate::properties::Properties;
 use crate::retained::Retained;
 use crate::subscriptions::{Slot, Subscriptions};
 use crate::timers::Timers;
 use crate::topics::Topics;
 use crate::wire::{self, Version};
-
-/// One connection. Never reused.
-pub type ConnId = SourceId;
 
 /// Why a transport was not taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

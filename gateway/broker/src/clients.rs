@@ -7,7 +7,7 @@ use tidegate_core::Timestamp;
 use tidegate_core::message::{QoS, SourceId};
 use tidegate_core::topic::{Filter, Topic};
 
-use crate::broker::ConnId;
+use crate::event::ConnId;
 use crate::inbound::Inbound;
 use crate::outbound::{Buffers, Outbound, Output, Sender, Sending};
 use crate::properties::Properties;

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use tidegate_core::Message;
-use tidegate_core::message::AckTo;
+use tidegate_core::message::{AckTo, SourceId};
 
-use crate::broker::ConnId;
 use crate::counters::CloseReason;
+
+/// One connection. Never reused.
+pub type ConnId = SourceId;
 
 /// One thing that happened at the front door.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -26,11 +26,12 @@ mod topics;
 
 mod connect;
 mod properties;
+mod reader;
 mod subscribe;
 mod wire;
 
-pub use broker::{Broker, ClientInfo, ConnId, Refused};
+pub use broker::{Broker, ClientInfo, Refused};
 pub use counters::{CloseReason, Counters, DropReason};
-pub use event::Event;
+pub use event::{ConnId, Event};
 pub use tidegate_core::limits::DoorLimits as Limits;
 pub use wire::Version;

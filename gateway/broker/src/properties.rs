@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidegate_core::Timestamp;
 
 use crate::counters::CloseReason;
-use crate::wire::{Malformed, Reader};
+use crate::reader::{Malformed, Reader};
 
 /// Property identifiers (2.2.2.2), those that a PUBLISH or a will may have.
 pub(crate) mod id {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tidegate_core::Timestamp;
 
-use crate::broker::ConnId;
+use crate::event::ConnId;
 
 /// Deadlines of connections, soonest first.
 #[derive(Debug, Default)]

@@ -1,6 +1,5 @@
-//! The command line: one small reader for every command, and the texts of `--help` and `--version`.
+//! The command line: one small reader for every command.
 
-use crate::cmd::COMMANDS;
 use crate::failure::Failure;
 
 /// What stands behind a command's name: words, `--flag`, `--option VALUE` and `--option=VALUE`.
@@ -85,18 +84,6 @@ impl Args {
             [_, more, ..] => Err(Failure::usage(format!("`{more}` is one word too many"))),
         }
     }
-}
-
-/// What `--version` prints.
-pub fn version() -> String {
-    let commands: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
-    format!(
-        "tidegate {} ({}, {}, features: {})",
-        env!("CARGO_PKG_VERSION"),
-        env!("TIDEGATE_GIT_HASH"),
-        env!("TIDEGATE_TARGET"),
-        commands.join(", "),
-    )
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use tidegate::args;
 use tidegate::cmd::{COMMANDS, Command};
 use tidegate::failure::{Failure, Kind};
 
@@ -17,7 +16,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         "-V" | "--version" => {
-            println!("{}", args::version());
+            println!("{}", version());
             ExitCode::SUCCESS
         }
         "" => {
@@ -80,4 +79,16 @@ fn overview() -> String {
          input is wrong; 78 handler.toml or a board is wrong.\n",
     );
     text
+}
+
+/// What `--version` prints.
+fn version() -> String {
+    let commands: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+    format!(
+        "tidegate {} ({}, {}, features: {})",
+        env!("CARGO_PKG_VERSION"),
+        env!("TIDEGATE_GIT_HASH"),
+        env!("TIDEGATE_TARGET"),
+        commands.join(", "),
+    )
 }

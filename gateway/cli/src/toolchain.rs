@@ -12,10 +12,11 @@ use crate::failure::Failure;
 const SCRIPT: &str = include_str!("../../../cross/wasm-toolchain.sh");
 /// What it is compiled for.
 const TARGET: &str = "wasm32-unknown-unknown";
-/// Flags for the linker. Rust asks for a stack of 1 MiB, which is 16 pages to reset after every
-/// event; with this one, stack, data and inbox of a usual handler fit into one page of 64 KiB. The
-/// stack lies below the data, so that an overflow traps.
-const RUSTFLAGS: &str = "-Clink-arg=-zstack-size=16384";
+/// Flags for the linker, one a line of cargo's separator. Rust asks for a stack of 1 MiB, which is
+/// memory to reset after every event; the examples use a few hundred bytes of it. The stack lies below the
+/// data, so that an overflow traps. `__heap_base` says where the data ends: the host takes away what
+/// lies above in a module without an allocator.
+const RUSTFLAGS: &str = "-Clink-arg=-zstack-size=4096\u{1f}-Clink-arg=--export=__heap_base";
 
 /// The environment in which cargo compiles for wasm32.
 #[derive(Debug, PartialEq, Eq)]

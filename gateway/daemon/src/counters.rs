@@ -86,7 +86,7 @@ pub struct Troubles {
 
 impl Troubles {
     /// Looks, and logs what is new. Call it after every turn.
-    pub fn look(&mut self, now: Timestamp, counters: &DoorCounters) {
+    pub fn look(&mut self, clock: impl Fn() -> Timestamp, counters: &DoorCounters) {
         let closed = CloseReason::ALL
             .into_iter()
             .filter(|reason| is_trouble(*reason));
@@ -99,7 +99,11 @@ impl Troubles {
                 .map(|reason| counters.dropped(reason))
                 .sum::<u64>()
             + counters.transports_refused;
-        if sum == self.sum || now < self.next {
+        if sum == self.sum {
+            return;
+        }
+        let now = clock();
+        if now < self.next {
             return;
         }
         self.sum = sum;

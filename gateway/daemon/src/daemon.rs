@@ -24,11 +24,11 @@ use crate::counters;
 use crate::front_door::FrontDoor;
 use crate::hub::{Hub, Local};
 use crate::local_client::{LocalClient, Target};
-use crate::report::Reporter;
 use crate::runner::{Runner, Source};
-use crate::shell::{LocalDriver, Shell};
+use crate::shell::Shell;
 use crate::threads::Threads;
 use crate::tls;
+use crate::turns::{LocalDriver, Turns};
 
 /// What runs may take to end after SIGTERM; systemd's patience is far longer.
 const STOP_WAIT: Duration = Duration::from_secs(4);
@@ -60,7 +60,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         board.core_limits.handlers_max,
         clock,
     );
-    spawn_local(Rc::clone(&shell).run(driver, threads, Reporter::default()));
+    spawn_local(Turns::new(Rc::clone(&shell), driver, threads).run());
 
     wait_for_stop(&shell).await?;
     stop(&shell).await;

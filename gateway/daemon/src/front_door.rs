@@ -74,7 +74,7 @@ impl FrontDoor {
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, %peer, "no TCP_NODELAY: this connection is slow to answer");
         }
-        let id = match shell.with_door(|door, now, _| door.handle_connected(now)) {
+        let id = match shell.with_door(|door| door.handle_connected(shell.clock.timestamp())) {
             Ok(id) => id,
             Err(refused) => return debug!(%peer, %refused, "a connection was refused"),
         };
@@ -95,19 +95,20 @@ impl FrontDoor {
             let cause = connection.read(reader, &shell, &door.buffer).await;
             debug!(conn = id.0, cause, "disconnected");
             door.connections.borrow_mut().remove(&id);
-            shell.with_door(|door, now, wall| door.handle_disconnected(now, wall, id));
+            let (now, wall) = (shell.clock.timestamp(), shell.clock.wall());
+            shell.with_door(|door| door.handle_disconnected(now, wall, id));
             shell.ring();
         });
     }
 
     /// Writes what the turn has produced, and lets those read on that may.
     pub fn flush(&self, shell: &Rc<Shell>) {
-        while let Some(id) = shell.with_door(|door, _, _| door.poll_dirty()) {
+        while let Some(id) = shell.with_door(|door| door.poll_dirty()) {
             let connection = self.connections.borrow().get(&id).map(Rc::clone);
             let Some(connection) = connection else {
                 continue;
             };
-            if connection.holding.get() && !shell.with_door(|door, _, _| door.is_paused(id)) {
+            if connection.holding.get() && !shell.with_door(|door| door.is_paused(id)) {
                 connection.resumed.notify_one();
             }
             if !connection.draining.get() && !connection.write(shell) {
@@ -160,14 +161,15 @@ impl Connection {
     }
 
     fn feed(&self, shell: &Shell, bytes: &[u8]) -> usize {
-        let taken = shell.with_door(|door, now, wall| door.handle_bytes(now, wall, self.id, bytes));
+        let (now, wall) = (shell.clock.timestamp(), shell.clock.wall());
+        let taken = shell.with_door(|door| door.handle_bytes(now, wall, self.id, bytes));
         shell.ring();
         taken
     }
 
     /// Writes until the output is empty or the socket takes no more. False in the second case.
     fn write(&self, shell: &Shell) -> bool {
-        shell.with_door(|door, _, _| {
+        shell.with_door(|door| {
             loop {
                 let output = door.output(self.id);
                 if output.is_empty() {

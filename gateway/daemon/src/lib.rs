@@ -4,6 +4,7 @@
 pub mod hub;
 pub mod runner;
 mod shell;
+mod turns;
 
 mod alarm;
 mod clock;

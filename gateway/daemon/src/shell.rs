@@ -1,38 +1,19 @@
-//! Where the hub meets one thread's tasks: the clock, the bell that asks for a turn, and the turn itself.
+//! The hub as the tasks of its thread share it: with the clock, and the bell that asks for a turn.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use tidegate_broker::Broker;
-use tidegate_core::time::WallTime;
-use tidegate_core::{Input, Timestamp};
+use tidegate_core::Input;
 use tokio::sync::Notify;
 
-use crate::alarm::Alarm;
 use crate::clock::Clock;
-use crate::counters::Troubles;
-use crate::front_door::FrontDoor;
 use crate::hub::Hub;
-use crate::local_client::LocalClient;
-use crate::report::Reporter;
-use crate::threads::{Said, Threads};
 
 /// What the front door may take in before the turns have caught up: some hundred messages, so that a
 /// burst on many connections neither fills the handlers' lines nor delays the first reaction by much.
 const READ_AHEAD_BYTES: usize = 64 * 1024;
-
-/// Turns behind each other that leave something undone before the front door reads on all the same:
-/// whoever keeps the turns busy must not keep the others out.
-const TURNS_BEHIND_MAX: u32 = 4;
-
-/// The driver of the local side.
-#[derive(Debug)]
-pub enum LocalDriver {
-    FrontDoor(Rc<FrontDoor>),
-    Client(Rc<LocalClient>),
-}
 
 /// The hub as the tasks of its thread share it. Nothing here is held across an await.
 pub struct Shell {
@@ -88,76 +69,15 @@ impl Shell {
     }
 
     /// Lends the front door. Only its driver asks.
-    pub fn with_door<T>(&self, act: impl FnOnce(&mut Broker, Timestamp, WallTime) -> T) -> T {
+    pub fn with_door<T>(&self, act: impl FnOnce(&mut Broker) -> T) -> T {
         let mut hub = self.hub.borrow_mut();
-        let door = hub
-            .door()
-            .expect("a front-door driver runs only where there is a front door");
-        act(door, self.clock.timestamp(), self.clock.wall())
+        let door = hub.door();
+        act(door.expect("a front-door driver runs only where there is a front door"))
     }
 
-    /// Takes turns until the future is dropped.
-    pub async fn run(
-        self: Rc<Self>,
-        driver: LocalDriver,
-        mut threads: Threads,
-        mut reporter: Reporter,
-    ) {
-        let mut alarm = Alarm::new(self.clock);
-        let mut behind = 0_u32;
-        let mut troubles = Troubles::default();
-        loop {
-            poll_fn(|context| self.poll_turn(&mut threads, &mut alarm, context)).await;
-            let done = self.with_hub(|hub| {
-                let done = hub.turn(self.clock.now());
-                while let Some(work) = hub.runner().poll_work() {
-                    threads.send(work);
-                }
-                done
-            });
-            while let Some(report) = self.with_hub(Hub::poll_report) {
-                reporter.tell(self.clock.timestamp(), report);
-            }
-            match &driver {
-                LocalDriver::FrontDoor(door) => {
-                    door.flush(&self);
-                    self.with_door(|door, now, _| troubles.look(now, door.counters()));
-                }
-                LocalDriver::Client(client) => client.send(&self),
-            }
-            self.with_hub(|hub| hub.runner().tidy());
-            behind = if done { 0 } else { behind + 1 };
-            if behind.is_multiple_of(TURNS_BEHIND_MAX) {
-                self.fed.set(0);
-                self.caught_up.notify_waiters();
-            }
-            if !done {
-                self.ring();
-            }
-        }
-    }
-
-    /// Ready when there is something to do: the bell rang, a thread has finished, or a deadline is due.
-    fn poll_turn(
-        &self,
-        threads: &mut Threads,
-        alarm: &mut Alarm,
-        context: &mut Context<'_>,
-    ) -> Poll<()> {
-        let mut hub = self.hub.borrow_mut();
-        let mut due = self.rung.take();
-        while let Poll::Ready(Some(said)) = threads.poll_said(context) {
-            match said {
-                Said::Done(done) => hub.handle_done(self.clock.timestamp(), done),
-                Said::Pace { fuel_per_ms } => hub.runner().calibrate(fuel_per_ms),
-            }
-            due = true;
-        }
-        if alarm.poll(hub.poll_timeout(), context).is_ready() {
-            hub.handle_timeout(self.clock.timestamp(), self.clock.wall());
-            due = true;
-        }
-        if due {
+    /// Whether the bell has rung since the last time; if not, it will wake whoever asks.
+    pub fn poll_rung(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.rung.take() {
             return Poll::Ready(());
         }
         let mut waker = self.waker.borrow_mut();
@@ -166,5 +86,11 @@ impl Shell {
             none => *none = Some(context.waker().clone()),
         }
         Poll::Pending
+    }
+
+    /// The turns have caught up: the front door may read on.
+    pub fn caught_up(&self) {
+        self.fed.set(0);
+        self.caught_up.notify_waiters();
     }
 }
