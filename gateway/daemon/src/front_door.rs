@@ -131,15 +131,22 @@ impl Connection {
         loop {
             // `poll_read` knows after a short read that the socket is empty; `try_read` would ask it again.
             let read = poll_fn(|context| {
+                if !shell.may_read() {
+                    return Poll::Ready(None);
+                }
                 let mut buffer = buffer.borrow_mut();
                 let mut filled = ReadBuf::new(&mut buffer);
                 let read = ready!(Pin::new(&mut reader).poll_read(context, &mut filled));
-                Poll::Ready(read.map(|()| filled.filled().len()))
+                Poll::Ready(Some(read.map(|()| filled.filled().len())))
             });
             let count = match read.await {
-                Ok(0) => return "the peer closed it",
-                Ok(count) => count,
-                Err(_) => return "the peer reset it",
+                None => {
+                    shell.until_caught_up().await;
+                    continue;
+                }
+                Some(Ok(0)) => return "the peer closed it",
+                Some(Ok(count)) => count,
+                Some(Err(_)) => return "the peer reset it",
             };
             // Nobody else runs between the read and here: the buffer is still ours.
             let mut held = Vec::new();
@@ -156,7 +163,7 @@ impl Connection {
                 let taken = self.feed(shell, &held);
                 held.drain(..taken);
             }
-            shell.pace(count).await;
+            shell.count_fed(count);
         }
     }
 

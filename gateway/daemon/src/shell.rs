@@ -48,12 +48,18 @@ impl Shell {
         }
     }
 
-    /// The front door has taken in `bytes`; waits when much is waiting already.
-    pub async fn pace(&self, bytes: usize) {
+    /// Whether the front door may take in more before the turns have caught up.
+    pub fn may_read(&self) -> bool {
+        self.fed.get() < READ_AHEAD_BYTES
+    }
+
+    /// The front door has taken in so much.
+    pub fn count_fed(&self, bytes: usize) {
         self.fed.set(self.fed.get() + bytes);
-        if self.fed.get() >= READ_AHEAD_BYTES {
-            self.caught_up.notified().await;
-        }
+    }
+
+    pub async fn until_caught_up(&self) {
+        self.caught_up.notified().await;
     }
 
     /// Hands one input to the core.
