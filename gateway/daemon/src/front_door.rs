@@ -46,6 +46,8 @@ struct Connection {
     resumed: Notify,
     /// A task waits until the socket takes more.
     draining: Cell<bool>,
+    /// We end it: what the client sends is nobody's any more.
+    ending: Cell<bool>,
 }
 
 impl FrontDoor {
@@ -79,6 +81,8 @@ impl FrontDoor {
             Err(refused) => return debug!(%peer, %refused, "a connection was refused"),
         };
         debug!(conn = id.0, %peer, "connected");
+        // A client that says nothing has a deadline, too.
+        shell.ring();
         let (reader, writer) = stream.into_split();
         let connection = Rc::new(Connection {
             id,
@@ -86,6 +90,7 @@ impl FrontDoor {
             holding: Cell::new(false),
             resumed: Notify::new(),
             draining: Cell::new(false),
+            ending: Cell::new(false),
         });
         self.connections
             .borrow_mut()
@@ -131,7 +136,7 @@ impl Connection {
         loop {
             // `poll_read` knows after a short read that the socket is empty; `try_read` would ask it again.
             let read = poll_fn(|context| {
-                if !shell.may_read() {
+                if !shell.may_read() || self.ending.get() {
                     return Poll::Ready(None);
                 }
                 let mut buffer = buffer.borrow_mut();
@@ -140,6 +145,7 @@ impl Connection {
                 Poll::Ready(Some(read.map(|()| filled.filled().len())))
             });
             let count = match read.await {
+                None if self.ending.get() => return "we closed it",
                 None => {
                     shell.until_caught_up().await;
                     continue;
@@ -156,7 +162,7 @@ impl Connection {
                 held.extend_from_slice(&bytes[taken..]);
             }
             // A paused client is not read from: what it sends waits in its socket and then with it.
-            while !held.is_empty() {
+            while !held.is_empty() && !shell.with_door(|door| door.is_closing(self.id)) {
                 self.holding.set(true);
                 self.resumed.notified().await;
                 self.holding.set(false);
@@ -204,9 +210,11 @@ impl Connection {
         shell.ring();
     }
 
-    /// Ends the connection: its reader sees the end and clears up.
+    /// Ends the connection: wakes its reader, which lets go of the socket. What the client has sent and
+    /// nobody has read makes the kernel reset the connection, so that it does not wait for us.
     fn close(&self) {
-        if let Err(error) = SockRef::from(self.writer.as_ref()).shutdown(Shutdown::Both) {
+        self.ending.set(true);
+        if let Err(error) = SockRef::from(self.writer.as_ref()).shutdown(Shutdown::Read) {
             debug!(%error, "the connection was gone already");
         }
         self.resumed.notify_one();
