@@ -12,11 +12,18 @@ use crate::failure::Failure;
 const SCRIPT: &str = include_str!("../../../cross/wasm-toolchain.sh");
 /// What it is compiled for.
 const TARGET: &str = "wasm32-unknown-unknown";
-/// Flags for the linker, one a line of cargo's separator. Rust asks for a stack of 1 MiB, which is
-/// memory to reset after every event; the examples use a few hundred bytes of it. The stack lies below the
-/// data, so that an overflow traps. `__heap_base` says where the data ends: the host takes away what
-/// lies above in a module without an allocator.
-const RUSTFLAGS: &str = "-Clink-arg=-zstack-size=4096\u{1f}-Clink-arg=--export=__heap_base";
+/// The guest's stack, where nothing else is asked for. Rust asks for 1 MiB, which is memory to look at after
+/// every event; the deepest of the examples uses less than one KiB.
+pub const STACK_KIB: u32 = 8;
+
+/// Flags for the linker. The stack lies below the data, so that an overflow traps. `__heap_base`
+/// says where the data ends: of a module without an allocator the host takes away what lies above.
+fn link_flags(stack_kib: u32) -> String {
+    format!(
+        "-Clink-arg=-zstack-size={}\u{1f}-Clink-arg=--export=__heap_base",
+        stack_kib * 1024
+    )
+}
 
 /// The environment in which cargo compiles for wasm32.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,16 +83,16 @@ pub fn target_dir(dir: &Path) -> Result<PathBuf, Failure> {
         })
 }
 
-/// Compiles the package in `dir` and returns the module's file.
+/// Compiles the package in `dir`, with a stack of that size, and returns the module's file.
 ///
 /// # Errors
 /// When it does not compile, or is no library of type `cdylib`.
-pub fn compile(dir: &Path, toolchain: &Toolchain) -> Result<PathBuf, Failure> {
+pub fn compile(dir: &Path, toolchain: &Toolchain, stack_kib: u32) -> Result<PathBuf, Failure> {
     let mut cargo = cargo(dir);
     cargo
         .args(["build", "--release", "--lib", "--target", TARGET])
         .arg("--message-format=json-render-diagnostics")
-        .env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS)
+        .env("CARGO_ENCODED_RUSTFLAGS", link_flags(stack_kib))
         .envs(toolchain.0.iter().map(|(name, value)| (name, value)));
     let messages = output(cargo, dir)?;
     module_of(&String::from_utf8_lossy(&messages), &dir.join("Cargo.toml")).ok_or_else(|| {

@@ -41,25 +41,27 @@ impl fmt::Display for TopicError {
 
 impl core::error::Error for TopicError {}
 
-fn check_common(text: &str) -> Result<(), TopicError> {
+/// What names and filters have in common. `Ok(true)`: there is a `+` or `#` somewhere.
+fn check_common(text: &str) -> Result<bool, TopicError> {
     if text.is_empty() {
         return Err(TopicError::Empty);
     }
     if text.len() > TOPIC_BYTES_MAX {
         return Err(TopicError::TooLong);
     }
-    let mut levels = 1;
+    // One pass without a branch, so that it runs in vector registers: each publish comes by here.
+    let (mut levels, mut nul, mut wildcard) = (1usize, false, false);
     for byte in text.bytes() {
-        match byte {
-            0 => return Err(TopicError::Nul),
-            b'/' => levels += 1,
-            _ => {}
-        }
+        levels += usize::from(byte == b'/');
+        nul |= byte == 0;
+        wildcard |= (byte == b'+') | (byte == b'#');
     }
-    if levels > TOPIC_LEVELS_MAX {
+    if nul {
+        Err(TopicError::Nul)
+    } else if levels > TOPIC_LEVELS_MAX {
         Err(TopicError::TooDeep)
     } else {
-        Ok(())
+        Ok(wildcard)
     }
 }
 
@@ -73,8 +75,7 @@ impl Topic {
     /// # Errors
     /// When `name` is not one; see [`TopicError`].
     pub fn new(name: &str) -> Result<Topic, TopicError> {
-        check_common(name)?;
-        if name.bytes().any(|b| b == b'+' || b == b'#') {
+        if check_common(name)? {
             return Err(TopicError::Wildcard);
         }
         Ok(Topic(Arc::from(name)))
@@ -106,7 +107,9 @@ impl Filter {
     /// # Errors
     /// When `filter` is not one; see [`TopicError`].
     pub fn new(filter: &str) -> Result<Filter, TopicError> {
-        check_common(filter)?;
+        if !check_common(filter)? {
+            return Ok(Filter(Box::from(filter)));
+        }
         let mut levels = filter.split('/').peekable();
         while let Some(level) = levels.next() {
             match level {

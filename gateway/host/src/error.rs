@@ -44,7 +44,7 @@ pub enum LoadError {
     #[error("the module defines {count} memories; it must define one and export it as `memory`")]
     MemoryCount { count: u32 },
     #[error(
-        "the module's memory starts with {initial_kib} KiB, `limits.memory_kib` allows {max_kib}: raise it, or link with a smaller stack (`-z stack-size`)"
+        "the module's memory starts with {initial_kib} KiB, `limits.memory_kib` allows {max_kib}: raise it, or link with a smaller stack (`tidegate build --stack-kib`, `-z stack-size`)"
     )]
     MemoryTooLarge { initial_kib: u64, max_kib: u64 },
     #[error("the module has {count} {what}, the limit is {max}")]

@@ -171,3 +171,28 @@ impl Guest {
         self.quota = None;
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use tidegate_core::manifest::{Grants, HandlerLimits, Isolation, React};
+
+    /// A handler that may do nothing but start.
+    pub fn manifest() -> Manifest {
+        Manifest {
+            name: "test".to_owned(),
+            version: "1".to_owned(),
+            triggers: Vec::new(),
+            limits: HandlerLimits {
+                fuel: 1,
+                memory_kib: 64,
+                deadline_ms: 1,
+                publishes: 0,
+            },
+            grants: Grants::default(),
+            isolation: Isolation::Event,
+            react: React::Now,
+            config: Default::default(),
+        }
+    }
+}

@@ -9,7 +9,9 @@ const CHUNK: usize = 1024;
 /// What is restored after an event.
 #[derive(Debug, Default)]
 pub(crate) struct Image {
-    /// Memory up to its last chunk that is not all zeroes.
+    /// Where `bytes` begin: below, memory is all zeroes. A guest's stack lies there.
+    start: usize,
+    /// Memory from its first to its last chunk that is not all zeroes.
     bytes: Box<[u8]>,
     /// Length of the whole memory.
     pub memory_len: usize,
@@ -18,13 +20,13 @@ pub(crate) struct Image {
 
 impl Image {
     pub fn take(memory: &[u8], globals: Box<[Val]>) -> Image {
-        let used = memory
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last + 1);
-        let bytes = memory[..used.next_multiple_of(CHUNK).min(memory.len())].into();
+        let used = |byte: &u8| *byte != 0;
+        let start = memory.iter().position(used).unwrap_or(0) / CHUNK * CHUNK;
+        let end = memory.iter().rposition(used).map_or(0, |last| last + 1);
+        let end = end.next_multiple_of(CHUNK).min(memory.len());
         Image {
-            bytes,
+            start,
+            bytes: memory[start..end].into(),
             memory_len: memory.len(),
             globals,
         }
@@ -35,27 +37,32 @@ impl Image {
         self.bytes.len()
     }
 
-    /// Makes `memory` what it was. Reads all of it, writes only what differs, so that pages which
+    /// Makes `memory`, of the length it had, what it was. Reads all of it, writes only what differs, so that pages which
     /// no handler ever touched stay untouched.
     pub fn restore(&self, memory: &mut [u8]) {
-        let used = self.bytes.len().min(memory.len());
-        let (head, tail) = memory.split_at_mut(used);
-        let (blocks, rest) = head.as_chunks_mut::<CHUNK>();
-        let (images, rest_image) = self.bytes[..used].as_chunks::<CHUNK>();
+        let (below, rest) = memory.split_at_mut(self.start);
+        let (used, above) = rest.split_at_mut(self.bytes.len());
+        clear(below);
+        let (blocks, rest) = used.as_chunks_mut::<CHUNK>();
+        let (images, rest_image) = self.bytes.as_chunks::<CHUNK>();
         for (now, then) in blocks.iter_mut().zip(images) {
             if differs(now, then) {
                 *now = *then;
             }
         }
         rest.copy_from_slice(rest_image);
-        let (blocks, rest) = tail.as_chunks_mut::<CHUNK>();
-        for now in blocks {
-            if !is_zero(now) {
-                now.fill(0);
-            }
-        }
-        rest.fill(0);
+        clear(above);
     }
+}
+
+fn clear(memory: &mut [u8]) {
+    let (blocks, rest) = memory.as_chunks_mut::<CHUNK>();
+    for now in blocks {
+        if !is_zero(now) {
+            now.fill(0);
+        }
+    }
+    rest.fill(0);
 }
 
 /// Whether two chunks differ. Written out, because the C library's `memcmp` goes byte by byte on some
@@ -79,8 +86,26 @@ mod tests {
         memory[CHUNK + 7] = 2;
         let image = Image::take(&memory, Box::default());
         assert_eq!(image.len(), 2 * CHUNK);
+        check_every_byte(&image, &memory);
+    }
+
+    #[test]
+    fn zeroes_on_both_sides_are_no_part_of_the_image() {
+        let mut memory = vec![0u8; 4 * CHUNK + 16];
+        memory[2 * CHUNK + 1] = 1;
+        let image = Image::take(&memory, Box::default());
+        assert_eq!((image.start, image.len()), (2 * CHUNK, CHUNK));
+        check_every_byte(&image, &memory);
+        memory[4 * CHUNK + 15] = 1;
+        let image = Image::take(&memory, Box::default());
+        assert_eq!((image.start, image.len()), (2 * CHUNK, 2 * CHUNK + 16));
+        check_every_byte(&image, &memory);
+    }
+
+    #[track_caller]
+    fn check_every_byte(image: &Image, memory: &[u8]) {
         for at in 0..memory.len() {
-            let mut dirty = memory.clone();
+            let mut dirty = memory.to_vec();
             dirty[at] ^= 0x80;
             image.restore(&mut dirty);
             assert_eq!(dirty, memory, "byte {at}");

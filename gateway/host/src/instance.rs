@@ -17,8 +17,10 @@ pub struct ModuleFacts {
     /// Memory as declared.
     pub memory_initial_kib: u64,
     pub memory_max_kib: Option<u64>,
-    /// Memory when an event starts.
+    /// Memory when an event starts, rounded up.
     pub memory_kib: u64,
+    /// Whether memory ends where the module's static data does; see `tidegate_abi::export::HEAP_BASE`.
+    pub memory_is_tight: bool,
     /// Host functions it uses.
     pub imports: Vec<&'static str>,
     pub exports: Vec<String>,

@@ -2,7 +2,7 @@
 
 use tidegate_abi::export;
 use tidegate_core::job::Failure;
-use wasmi::{Func, Global, Memory, Module, Store, TrapCode, Val};
+use wasmi::{Global, Memory, Module, Store, TrapCode, TypedFunc, Val};
 
 use crate::error::LoadError;
 use crate::guest::Guest;
@@ -26,9 +26,9 @@ pub(crate) struct Recipe {
 pub(crate) struct Live {
     pub store: Store<Guest>,
     pub memory: Memory,
-    pub on_event: Func,
-    inbox: Func,
-    init: Option<Func>,
+    pub on_event: TypedFunc<i32, i32>,
+    inbox: TypedFunc<(), i64>,
+    init: Option<TypedFunc<(), i32>>,
     globals: Box<[Global]>,
 }
 
@@ -38,17 +38,7 @@ impl Recipe {
         let mut store = Store::new(self.engine(), guest);
         store.limiter(|guest| &mut guest.limiter);
         match self.instantiate(&mut store) {
-            Ok((memory, on_event, inbox, init, globals)) => {
-                store.data_mut().memory = Some(memory);
-                Ok(Live {
-                    store,
-                    memory,
-                    on_event,
-                    inbox,
-                    init,
-                    globals,
-                })
-            }
+            Ok(instance) => Ok(self.find(instance, store)),
             Err(error) => Err(Box::new((error, store.into_data()))),
         }
     }
@@ -57,36 +47,39 @@ impl Recipe {
         self.module.engine()
     }
 
-    #[expect(clippy::type_complexity, reason = "taken apart at the only call")]
-    fn instantiate(
-        &self,
-        store: &mut Store<Guest>,
-    ) -> Result<(Memory, Func, Func, Option<Func>, Box<[Global]>), LoadError> {
+    fn instantiate(&self, store: &mut Store<Guest>) -> Result<wasmi::Instance, LoadError> {
         let externs: Vec<_> = self
             .imports
             .iter()
             .map(|host| imports::make(store, *host).into())
             .collect();
-        let instance =
-            wasmi::Instance::new(&mut *store, &self.module, &externs).map_err(|error| {
-                LoadError::Instantiate {
-                    reason: error.to_string(),
-                }
-            })?;
+        wasmi::Instance::new(&mut *store, &self.module, &externs).map_err(|error| {
+            LoadError::Instantiate {
+                reason: error.to_string(),
+            }
+        })
+    }
+
+    fn find(&self, instance: wasmi::Instance, mut store: Store<Guest>) -> Live {
         let checked = "the export was checked at load";
-        let memory = instance.get_memory(&*store, export::MEMORY).expect(checked);
-        let on_event = instance.get_func(&*store, export::ON_EVENT).expect(checked);
-        let inbox = instance.get_func(&*store, export::INBOX).expect(checked);
-        let init = if self.has_init {
-            instance.get_func(&*store, export::INIT)
-        } else {
-            None
-        };
-        let globals = self.globals.iter();
-        let globals = globals
-            .map(|name| instance.get_global(&*store, name).expect(checked))
-            .collect();
-        Ok((memory, on_event, inbox, init, globals))
+        let memory = instance.get_memory(&store, export::MEMORY).expect(checked);
+        let on_event = instance.get_typed_func(&store, export::ON_EVENT);
+        let inbox = instance.get_typed_func(&store, export::INBOX);
+        let init = self.has_init.then(|| {
+            let init = instance.get_typed_func(&store, export::INIT);
+            init.expect(checked)
+        });
+        let global = |name: &String| instance.get_global(&store, name).expect(checked);
+        let globals = self.globals.iter().map(global).collect();
+        store.data_mut().memory = Some(memory);
+        Live {
+            store,
+            memory,
+            on_event: on_event.expect(checked),
+            inbox: inbox.expect(checked),
+            init,
+            globals,
+        }
     }
 }
 
@@ -96,26 +89,25 @@ impl Live {
         self.set_fuel(fuel);
         self.store.data_mut().begin_init(fuel);
         if let Some(init) = self.init {
-            let mut code = [Val::I32(0)];
             let failed = |failure| LoadError::InitFailed {
                 function: export::INIT,
                 failure,
             };
-            init.call(&mut self.store, &[], &mut code)
+            let code = init
+                .call(&mut self.store, ())
                 .map_err(|error| failed(failure(&error)))?;
-            match code[0].i32() {
-                Some(0..) => {}
-                code => return Err(failed(Failure::Returned(code.unwrap_or_default()))),
+            if code < 0 {
+                return Err(failed(Failure::Returned(code)));
             }
         }
-        let mut value = [Val::I64(0)];
-        self.inbox
-            .call(&mut self.store, &[], &mut value)
-            .map_err(|error| LoadError::InitFailed {
-                function: export::INBOX,
-                failure: failure(&error),
-            })?;
-        let (ptr, cap) = tidegate_abi::inbox::unpack(value[0].i64().unwrap_or_default());
+        let packed =
+            self.inbox
+                .call(&mut self.store, ())
+                .map_err(|error| LoadError::InitFailed {
+                    function: export::INBOX,
+                    failure: failure(&error),
+                })?;
+        let (ptr, cap) = tidegate_abi::inbox::unpack(packed);
         Ok(Inbox { ptr, cap })
     }
 
@@ -155,6 +147,15 @@ impl Live {
         true
     }
 
+    /// Whether a global that `image` has inside memory now lies below it. Compilers keep the stack pointer
+    /// in one, and the stack at the bottom of memory.
+    pub fn is_stack_used_up(&self, image: &Image) -> bool {
+        self.globals.iter().zip(&image.globals).any(|pair| {
+            let (now, then) = (pair.0.get(&self.store), pair.1);
+            matches!((now, then), (Val::I32(..0), Val::I32(0..)))
+        })
+    }
+
     pub fn set_fuel(&mut self, fuel: u64) {
         self.store
             .set_fuel(fuel)
@@ -171,6 +172,9 @@ impl Live {
 /// A WebAssembly page.
 pub(crate) const PAGE_BYTES: u64 = 65_536;
 
+/// The trap of an access beyond memory.
+pub(crate) const OUT_OF_BOUNDS: &str = "memory-out-of-bounds";
+
 /// What went wrong inside the guest.
 pub(crate) fn failure(error: &wasmi::Error) -> Failure {
     if error.downcast_ref::<OutOfFuel>().is_some() {
@@ -179,7 +183,7 @@ pub(crate) fn failure(error: &wasmi::Error) -> Failure {
     Failure::Trap(match error.as_trap_code() {
         Some(TrapCode::OutOfFuel) => return Failure::OutOfFuel,
         Some(TrapCode::UnreachableCodeReached) => "unreachable",
-        Some(TrapCode::MemoryOutOfBounds) => "memory-out-of-bounds",
+        Some(TrapCode::MemoryOutOfBounds) => OUT_OF_BOUNDS,
         Some(TrapCode::TableOutOfBounds) => "table-out-of-bounds",
         Some(TrapCode::IndirectCallToNull) => "indirect-call-to-null",
         Some(TrapCode::IntegerDivisionByZero) => "division-by-zero",

@@ -21,6 +21,8 @@ use crate::scan::{Import, Imported, Scan, scan};
 const STACK_VALUES_MIN: usize = 128;
 /// wasmi counts the height of a stack in values, whatever its documentation says.
 const STACK_VALUE_BYTES: usize = 8;
+/// What a linker aligns the end of static data to, so that nothing in use lies behind it.
+const MEMORY_ALIGN: u32 = 16;
 
 /// Checks `module` against the ABI, the manifest and the board, starts it, and takes its image.
 /// `seed` is what `random` starts from.
@@ -50,11 +52,13 @@ pub fn load(
     check_memory(&scan, &manifest, caps)?;
     let has_init = check_exports(&scan)?;
 
-    let rewritten = rewrite::export_globals(module, &scan).ok_or_else(|| LoadError::Malformed {
+    let tight = tight_memory(&scan);
+    let rewritten = rewrite::rewrite(module, &scan, tight).ok_or_else(|| LoadError::Malformed {
         offset: module.len(),
         reason: "a section reaches beyond the end".to_owned(),
     })?;
-    let compiled = Module::new(&engine(caps), &rewritten).map_err(|error| LoadError::Invalid {
+    let engine = engine(caps, tight.is_some());
+    let compiled = Module::new(&engine, &rewritten).map_err(|error| LoadError::Invalid {
         reason: error.to_string(),
     })?;
     let recipe = Recipe {
@@ -69,7 +73,9 @@ pub fn load(
         init_fuel: caps.init_fuel_max,
     };
     let guest = Guest::new(manifest, caps, seed);
-    let mut live = recipe.make(guest).map_err(|failed| failed.0)?;
+    let mut live = recipe
+        .make(guest)
+        .map_err(|failed| mind_the_end(failed.0, tight))?;
     let inbox = live.init(recipe.init_fuel)?;
     check_inbox(inbox, live.memory.data_size(&live.store))?;
     let init_fuel = recipe.init_fuel - live.fuel();
@@ -85,7 +91,8 @@ pub fn load(
         functions: scan.functions(),
         memory_initial_kib: kib(initial),
         memory_max_kib: maximum.map(kib),
-        memory_kib: image.memory_len as u64 / 1024,
+        memory_kib: (image.memory_len as u64).div_ceil(1024),
+        memory_is_tight: tight.is_some(),
         imports: recipe
             .imports
             .iter()
@@ -105,8 +112,31 @@ pub fn load(
     Ok(Instance::new(recipe, live, image, inbox, facts))
 }
 
+/// The length of the memory of a module that says where its data ends and never asks for more: what
+/// lies above is neither allocated nor looked at after each event.
+fn tight_memory(scan: &Scan) -> Option<u32> {
+    let heap_base = scan.exported_constant(export::HEAP_BASE)?;
+    let bytes = heap_base.checked_next_multiple_of(MEMORY_ALIGN)?;
+    let (initial, _) = scan.memories[0];
+    let declared = initial.saturating_mul(PAGE_BYTES);
+    (!scan.sizes_memory && u64::from(bytes) < declared).then_some(bytes)
+}
+
+/// Says in an error that memory is shorter than the module declares, in case that is what it ran into.
+fn mind_the_end(error: LoadError, tight: Option<u32>) -> LoadError {
+    match (error, tight) {
+        (LoadError::Instantiate { reason }, Some(bytes)) => LoadError::Instantiate {
+            reason: format!(
+                "{reason} (its memory ends at `{}`, {bytes} bytes)",
+                export::HEAP_BASE
+            ),
+        },
+        (error, _) => error,
+    }
+}
+
 /// One engine for each version, so that its code goes when it goes.
-fn engine(caps: &Caps) -> Engine {
+fn engine(caps: &Caps, tight_memory: bool) -> Engine {
     let stack_values_max = (caps.stack_bytes_max / STACK_VALUE_BYTES).max(STACK_VALUES_MIN);
     let mut config = Config::default();
     config
@@ -122,7 +152,7 @@ fn engine(caps: &Caps) -> Engine {
         .wasm_memory64(false)
         .wasm_tail_call(false)
         .wasm_extended_const(false)
-        .wasm_custom_page_sizes(false)
+        .wasm_custom_page_sizes(tight_memory)
         .wasm_wide_arithmetic(false);
     Engine::new(&config)
 }

@@ -1,5 +1,6 @@
 //! Exports every mutable global, so that the host can save and restore it: a module's stack pointer
-//! is one. Custom sections (names, debug information) are left out on the way.
+//! is one. Takes away memory that the module promises never to touch. Custom sections (names, debug
+//! information) are left out on the way.
 
 use crate::scan::Scan;
 
@@ -7,17 +8,23 @@ use crate::scan::Scan;
 pub(crate) const PREFIX: &str = "tidegate:";
 
 const CUSTOM_SECTION: u8 = 0;
+const MEMORY_SECTION: u8 = 5;
 const EXPORT_SECTION: u8 = 7;
 const KIND_GLOBAL: u8 = 3;
 const HEADER_LEN: usize = 8;
+/// Limits with a maximum and a page size of their own (custom-page-sizes proposal, binary format).
+const LIMITS_MAX_AND_PAGE_SIZE: u8 = 0x01 | 0x08;
+/// A page of one byte, as its logarithm.
+const PAGE_OF_ONE_BYTE: u8 = 0;
 
 /// Name under which the global with that index is exported.
 pub(crate) fn global_name(index: u32) -> String {
     format!("{PREFIX}g{index}")
 }
 
-/// The module with its mutable globals exported. `module` must have gone through [`crate::scan`].
-pub(crate) fn export_globals(module: &[u8], scan: &Scan) -> Option<Vec<u8>> {
+/// The module with its mutable globals exported, and, if `memory_bytes` says so, with a memory of
+/// exactly that length. `module` must have gone through [`crate::scan`].
+pub(crate) fn rewrite(module: &[u8], scan: &Scan, memory_bytes: Option<u32>) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(module.len() + 16 * scan.mutable_globals.len());
     out.extend_from_slice(module.get(..HEADER_LEN)?);
     let mut rest = module.get(HEADER_LEN..)?;
@@ -25,13 +32,23 @@ pub(crate) fn export_globals(module: &[u8], scan: &Scan) -> Option<Vec<u8>> {
         let (len, behind) = read_u32(behind)?;
         let (body, behind) = behind.split_at_checked(len as usize)?;
         rest = behind;
-        match id {
-            CUSTOM_SECTION => {}
-            EXPORT_SECTION => section(&mut out, id, &exports(body, scan)?),
+        match (id, memory_bytes) {
+            (CUSTOM_SECTION, _) => {}
+            (MEMORY_SECTION, Some(bytes)) => section(&mut out, id, &memory(bytes)),
+            (EXPORT_SECTION, _) => section(&mut out, id, &exports(body, scan)?),
             _ => section(&mut out, id, body),
         }
     }
     Some(out)
+}
+
+/// One memory of that length, which cannot grow.
+fn memory(bytes: u32) -> Vec<u8> {
+    let mut out = vec![1, LIMITS_MAX_AND_PAGE_SIZE];
+    write_u32(&mut out, bytes);
+    write_u32(&mut out, bytes);
+    out.push(PAGE_OF_ONE_BYTE);
+    out
 }
 
 fn exports(body: &[u8], scan: &Scan) -> Option<Vec<u8>> {
@@ -107,7 +124,7 @@ mod tests {
         )
         .expect("good text");
         let scan = crate::scan::scan(&module).expect("a module");
-        let rewritten = export_globals(&module, &scan).expect("sections");
+        let rewritten = rewrite(&module, &scan, None).expect("sections");
         let names: Vec<String> = crate::scan::scan(&rewritten)
             .expect("a module")
             .exports

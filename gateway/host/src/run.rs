@@ -4,13 +4,13 @@ use tidegate_abi::Errno;
 use tidegate_core::job::{EventOutcome, Failure, Job, Outcome, Verdict};
 use tidegate_core::manifest::Isolation;
 use tidegate_core::planted::{Bug, planted};
-use wasmi::{ResumableCall, ResumableCallOutOfFuel, Val};
+use wasmi::{TypedResumableCall, TypedResumableCallOutOfFuel};
 
 use crate::costs::{COPY_BYTES_PER_FUEL, EVENT_SLICE_FUEL, FRESH_SLICE_FUEL};
 use crate::guest::Now;
 use crate::inbox;
 use crate::instance::{Instance, Place, Reset};
-use crate::live::{Live, failure};
+use crate::live::{Live, OUT_OF_BOUNDS, failure};
 use crate::meter::copy_fuel;
 
 /// How far a job has come.
@@ -31,7 +31,7 @@ pub(crate) struct Run {
 
 /// An event in the middle.
 struct Flight {
-    call: ResumableCallOutOfFuel,
+    call: TypedResumableCallOutOfFuel<i32>,
     /// What is left of the event's fuel.
     fuel_left: u64,
     started_us: u64,
@@ -83,7 +83,9 @@ impl Instance {
             };
             let stretch = match run.flight.take() {
                 Some(flight) => self.go_on(flight, slice_left, now),
-                None => self.begin(&run, &mut slice_left, now),
+                // A whole slice, whatever is left: an event that outlives it is long, and not just late in
+                // its batch.
+                None => self.begin(&run, &mut slice_left, fuel_slice.max(1), now),
             };
             match stretch {
                 Stretch::Parked(flight) => {
@@ -119,7 +121,7 @@ impl Instance {
 
     /// Brings the next event to the guest and starts it. What that takes goes off the slice, not off
     /// the event's fuel.
-    fn begin(&mut self, run: &Run, slice_left: &mut u64, now: Now) -> Stretch {
+    fn begin(&mut self, run: &Run, slice_left: &mut u64, grant: u64, now: Now) -> Stretch {
         let fuel_left = self.fuel_limit();
         let failed = |failure| Stretch::Ended {
             verdict: Verdict::Failed(failure),
@@ -146,13 +148,10 @@ impl Instance {
         let memory = live.memory.data_mut(&mut live.store);
         let buffer = self.inbox.range().and_then(|range| memory.get_mut(range));
         let len = inbox::write(buffer.expect("memory never shrinks"), event, fuel_left);
-        let grant = fuel_left.min(*slice_left);
+        let grant = fuel_left.min(grant);
         live.grant(grant, fuel_left);
-        let mut code = [Val::I32(0)];
-        let called =
-            live.on_event
-                .call_resumable(&mut live.store, &[Val::I32(len as i32)], &mut code);
-        live.stretch(called, &code, grant, fuel_left, now.mono_us)
+        let called = live.on_event.call_resumable(&mut live.store, len as i32);
+        live.stretch(called, grant, fuel_left, now.mono_us)
     }
 
     /// Goes on with the event in the middle, unless its time is over.
@@ -174,13 +173,15 @@ impl Instance {
         }
         let grant = fuel_left.min(slice_left.max(call.required_fuel()));
         live.grant(grant, fuel_left);
-        let mut code = [Val::I32(0)];
-        let called = call.resume(&mut live.store, &mut code);
-        live.stretch(called, &code, grant, fuel_left, started_us)
+        let called = call.resume(&mut live.store);
+        live.stretch(called, grant, fuel_left, started_us)
     }
 
     /// Makes what the event did visible, or forgets it.
-    fn end(&mut self, verdict: Verdict, fuel_left: u64) -> EventOutcome {
+    fn end(&mut self, mut verdict: Verdict, fuel_left: u64) -> EventOutcome {
+        if verdict == Verdict::Failed(Failure::Trap(OUT_OF_BOUNDS)) {
+            verdict = Verdict::Failed(Failure::Trap(self.bounds_trap()));
+        }
         let fuel_used = self.fuel_limit() - fuel_left;
         let done = verdict == Verdict::Done;
         let mut outcome = EventOutcome {
@@ -199,6 +200,15 @@ impl Instance {
         outcome
     }
 
+    /// Which end of its memory the guest went beyond, as far as can be told.
+    fn bounds_trap(&self) -> &'static str {
+        match &self.guest {
+            Place::Live(live) if live.is_stack_used_up(&self.image) => "memory-stack-overflow",
+            Place::Live(_) if self.facts().memory_is_tight => "memory-above-heap-base",
+            _ => OUT_OF_BOUNDS,
+        }
+    }
+
     fn fuel_limit(&self) -> u64 {
         self.data().manifest.limits.fuel
     }
@@ -214,8 +224,7 @@ impl Live {
     /// Settles accounts after a stretch of guest code.
     fn stretch(
         &mut self,
-        called: Result<ResumableCall, wasmi::Error>,
-        code: &[Val; 1],
+        called: Result<TypedResumableCall<i32>, wasmi::Error>,
         grant: u64,
         fuel_left: u64,
         started_us: u64,
@@ -223,9 +232,9 @@ impl Live {
         let used = grant - self.fuel() + self.store.data().meter.debt();
         let fuel_left = fuel_left - used;
         let verdict = match called {
-            Ok(ResumableCall::Finished) => self.verdict(code[0].i32().unwrap_or_default()),
-            Ok(ResumableCall::HostTrap(call)) => Verdict::Failed(failure(call.host_error())),
-            Ok(ResumableCall::OutOfFuel(call)) => {
+            Ok(TypedResumableCall::Finished(code)) => self.verdict(code),
+            Ok(TypedResumableCall::HostTrap(call)) => Verdict::Failed(failure(call.host_error())),
+            Ok(TypedResumableCall::OutOfFuel(call)) => {
                 if call.required_fuel() <= fuel_left {
                     return Stretch::Parked(Flight {
                         call,

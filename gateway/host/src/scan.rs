@@ -2,8 +2,8 @@
 //! restored. wasmi validates afterwards; nothing here is believed before that.
 
 use wasmparser::{
-    BinaryReaderError, Encoding, ExternalKind, FuncType, FunctionBody, Operator, Parser, Payload,
-    TypeRef, WasmFeatures,
+    BinaryReaderError, Encoding, ExternalKind, FuncType, FunctionBody, Global, Operator, Parser,
+    Payload, TypeRef, WasmFeatures,
 };
 
 use crate::costs::{FUNCTIONS_MAX, GLOBALS_MAX, SEGMENTS_MAX, TABLES_MAX};
@@ -51,6 +51,10 @@ pub(crate) struct Scan {
     pub table_elements: u64,
     /// Indices of mutable globals that hold numbers.
     pub mutable_globals: Vec<u32>,
+    /// Value of every global that is an immutable `i32.const`.
+    constants: Vec<Option<u32>>,
+    /// Whether any code asks how large the memory is, or for more.
+    pub sizes_memory: bool,
     pub has_start: bool,
     /// What in the module an image of memory and globals does not cover.
     pub unrestorable: Option<&'static str>,
@@ -65,6 +69,13 @@ impl Scan {
 
     pub fn functions(&self) -> usize {
         self.funcs.len()
+    }
+
+    /// The value of the exported constant of that name.
+    pub fn exported_constant(&self, name: &str) -> Option<u32> {
+        let is_it = |export: &&Export| export.name == name && export.kind == ExternalKind::Global;
+        let index = self.exports.iter().find(is_it)?.index;
+        *self.constants.get(index as usize)?
     }
 }
 
@@ -142,13 +153,21 @@ impl Scan {
                 limit("memories", section.count(), FUNCTIONS_MAX)?;
                 for memory in section {
                     let memory = memory?;
+                    if memory.page_size_log2.is_some() {
+                        let reason = "the memory has pages of its own size; leave it at 64 KiB";
+                        return Err(LoadError::Invalid {
+                            reason: reason.to_owned(),
+                        });
+                    }
                     self.memories.push((memory.initial, memory.maximum));
                 }
             }
             Payload::GlobalSection(section) => {
                 limit("globals", section.count(), GLOBALS_MAX)?;
                 for (index, global) in section.into_iter().enumerate() {
-                    let ty = global?.ty;
+                    let global = global?;
+                    let ty = global.ty;
+                    self.constants.push(constant(&global));
                     if ty.mutable && ty.content_type.is_reference_type() {
                         self.unrestorable = Some("a mutable global that holds a reference");
                     } else if ty.mutable {
@@ -173,13 +192,47 @@ impl Scan {
                 limit("functions", count, FUNCTIONS_MAX)?;
                 self.code_bytes = size as usize;
             }
-            Payload::CodeSectionEntry(body) if self.unrestorable.is_none() => {
-                self.unrestorable = unrestorable(&body)?;
-            }
+            Payload::CodeSectionEntry(body) => self.code(&body)?,
             // Validation has its say on whatever else there is.
             _ => {}
         }
         Ok(())
+    }
+
+    /// Looks for instructions whose work is neither in memory nor in a global, and for those that size
+    /// the memory.
+    fn code(&mut self, body: &FunctionBody<'_>) -> Result<(), LoadError> {
+        let mut operators = body.get_operators_reader()?;
+        while !operators.eof() {
+            let found = match operators.read()? {
+                Operator::MemoryGrow { .. } | Operator::MemorySize { .. } => {
+                    self.sizes_memory = true;
+                    continue;
+                }
+                Operator::TableSet { .. } => "table.set",
+                Operator::TableGrow { .. } => "table.grow",
+                Operator::TableFill { .. } => "table.fill",
+                Operator::TableCopy { .. } => "table.copy",
+                Operator::TableInit { .. } => "table.init",
+                Operator::ElemDrop { .. } => "elem.drop",
+                Operator::DataDrop { .. } => "data.drop",
+                _ => continue,
+            };
+            self.unrestorable.get_or_insert(found);
+        }
+        Ok(())
+    }
+}
+
+/// The value of an immutable global that is a plain `i32.const`.
+fn constant(global: &Global<'_>) -> Option<u32> {
+    let mut operators = global.init_expr.get_operators_reader();
+    match (global.ty.mutable, operators.read()) {
+        (false, Ok(Operator::I32Const { value })) => match operators.read() {
+            Ok(Operator::End) => Some(value as u32),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -192,23 +245,4 @@ fn limit(what: &'static str, count: u32, max: u32) -> Result<(), LoadError> {
         });
     }
     Ok(())
-}
-
-/// The first instruction whose work is neither in memory nor in a global.
-fn unrestorable(body: &FunctionBody<'_>) -> Result<Option<&'static str>, LoadError> {
-    let mut operators = body.get_operators_reader()?;
-    while !operators.eof() {
-        let found = match operators.read()? {
-            Operator::TableSet { .. } => "table.set",
-            Operator::TableGrow { .. } => "table.grow",
-            Operator::TableFill { .. } => "table.fill",
-            Operator::TableCopy { .. } => "table.copy",
-            Operator::TableInit { .. } => "table.init",
-            Operator::ElemDrop { .. } => "elem.drop",
-            Operator::DataDrop { .. } => "data.drop",
-            _ => continue,
-        };
-        return Ok(Some(found));
-    }
-    Ok(None)
 }

@@ -23,6 +23,11 @@ pub mod export {
     pub const INIT: &str = "tidegate_init";
     /// `(len: i32) -> i32`: `>= 0` commits, [`crate::Errno::Retry`] asks for a retry, other negatives fail the event.
     pub const ON_EVENT: &str = "on_event";
+    /// An immutable i32 global, optional: where static data ends (linkers know it under this name). A
+    /// guest that exports it and uses neither `memory.grow` nor `memory.size` promises to touch nothing at
+    /// or above it. The host may take that memory away: touching it then traps, and a range there is
+    /// [`crate::Errno::MemoryRange`]. A guest with `memory.grow` or `memory.size` keeps its pages.
+    pub const HEAP_BASE: &str = "__heap_base";
 }
 
 /// What a host function or `on_event` answers when it did not do what was asked.

@@ -13,11 +13,14 @@ use super::Command;
 use crate::args::Args;
 use crate::board;
 use crate::failure::Failure;
-use crate::toolchain::{self, Toolchain};
+use crate::toolchain::{self, STACK_KIB, Toolchain};
+
+/// Rust's own default. Boards that allow a handler more memory than this are not in sight.
+const STACK_KIB_MAX: u32 = 1024;
 
 pub const COMMAND: Command = Command {
     name: "build",
-    usage: "build [DIR] [--board BOARD] [--json]",
+    usage: "build [DIR] [--board BOARD] [--stack-kib N] [--json]",
     about: "build a handler and check its module",
     help: "\
 Compiles the Rust handler in DIR (default: here) for wasm32, puts the module where handler.toml says,
@@ -26,6 +29,8 @@ wasm32, or sets one up.
 
 Options:
   --board BOARD    the board whose limits count: a name or a file (default: dev)
+  --stack-kib N    stack of the handler, 1 to 1024 (default: 8); a handler that traps with
+                   `memory-stack-overflow` needs more
   --json           the result as one JSON object
 ",
     run,
@@ -52,9 +57,10 @@ pub struct Built {
 }
 
 fn run(words: Vec<String>) -> Result<(), Failure> {
-    let args = Args::read(words, &["json"], &["board"])?;
+    let args = Args::read(words, &["json"], &["board", "stack-kib"])?;
     let dir = Path::new(args.word_or_none()?.unwrap_or("."));
-    let built = build(dir, &board::read(args.option("board"))?)?;
+    let stack_kib = args.option("stack-kib").map_or(Ok(STACK_KIB), stack_kib)?;
+    let built = build(dir, &board::read(args.option("board"))?, stack_kib)?;
     if args.has("json") {
         println!(
             "{}",
@@ -66,11 +72,21 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Builds the handler in `dir` and checks its module.
+fn stack_kib(written: &str) -> Result<u32, Failure> {
+    let kib = written.parse().ok();
+    kib.filter(|kib| (1..=STACK_KIB_MAX).contains(kib))
+        .ok_or_else(|| {
+            Failure::usage(format!(
+                "--stack-kib is `{written}`; it must be a whole number from 1 to {STACK_KIB_MAX}"
+            ))
+        })
+}
+
+/// Builds the handler in `dir`, with a stack of that size, and checks its module.
 ///
 /// # Errors
 /// When handler.toml is wrong, the handler does not compile, or its module cannot run on `board`.
-pub fn build(dir: &Path, board: &Board) -> Result<Built, Failure> {
+pub fn build(dir: &Path, board: &Board, stack_kib: u32) -> Result<Built, Failure> {
     let handler = read_manifest(dir, board)?;
     let dir = fs::canonicalize(dir).map_err(|error| {
         Failure::config(format!("{} cannot be reached: {error}", dir.display()))
@@ -85,7 +101,7 @@ pub fn build(dir: &Path, board: &Board) -> Result<Built, Failure> {
     }
     let target_dir = toolchain::target_dir(&dir)?;
     let toolchain = Toolchain::find(&dir, &target_dir.join("wasm-toolchain"))?;
-    let compiled = toolchain::compile(&dir, &toolchain)?;
+    let compiled = toolchain::compile(&dir, &toolchain, stack_kib)?;
     let unreadable =
         |error| Failure::failed(format!("{} cannot be read: {error}", compiled.display()));
     let module = fs::read(&compiled).map_err(unreadable)?;

@@ -8,6 +8,7 @@ use crate::args::Args;
 use crate::board;
 use crate::demo::{Demo, Summary};
 use crate::failure::Failure;
+use crate::toolchain::STACK_KIB;
 
 pub const COMMAND: Command = Command {
     name: "demo",
@@ -44,7 +45,7 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
     let root = checkout()?;
     let handler = root.join(EXAMPLE);
     eprintln!("building the handler {EXAMPLE} ...");
-    let built = build::build(&handler, &board::read(None)?)?;
+    let built = build::build(&handler, &board::read(None)?, STACK_KIB)?;
     eprintln!(
         "  {} bytes of wasm, {} KiB of memory",
         built.bytes, built.memory_kib

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tidegate_abi::{Errno, IMPORTS, Signature, Type};
 use tidegate_core::Message;
-use wasmi::{Caller, Func, FuncType, Store, Val, ValType};
+use wasmi::{Caller, Func, Store};
 
 use crate::guest::Guest;
 use crate::meter::OutOfFuel;
@@ -36,12 +36,13 @@ impl From<OutOfFuel> for Stop {
 }
 
 type Answer = Result<i64, Stop>;
+type Run = fn(&mut Call<'_>) -> Answer;
 
 /// A host function of the ABI.
 #[derive(Clone, Copy)]
 pub(crate) struct HostFn {
     pub signature: &'static Signature,
-    run: fn(&mut Call<'_>) -> Answer,
+    run: Run,
 }
 
 /// The function of that name.
@@ -68,34 +69,47 @@ pub(crate) fn find(name: &str) -> Option<HostFn> {
     Some(HostFn { signature, run })
 }
 
-/// The signature in wasmi's words.
-pub(crate) fn func_type(signature: &Signature) -> FuncType {
-    let ty = |ty: &Type| match ty {
-        Type::I32 => ValType::I32,
-        Type::I64 => ValType::I64,
-        Type::F64 => ValType::F64,
-    };
-    FuncType::new(
-        signature.params.iter().map(ty),
-        signature.result.iter().map(ty),
-    )
-}
-
 /// Makes a host function for one instance.
+///
+/// One way in for each type in the ABI: arguments whose types wasmi knows at compile time stay on its
+/// stack; those that it learns of from a list it copies to the heap at each call.
 pub(crate) fn make(store: &mut Store<Guest>, host: HostFn) -> Func {
-    Func::new(
-        store,
-        func_type(host.signature),
-        move |caller, args, results| enter(host, caller, args, results),
-    )
+    /// A function of that type that hands its arguments to `host.run`, and its answer to `$result`.
+    macro_rules! wrap {
+        ($($arg:ident: $ty:ty),+ => $result:expr) => {
+            Func::wrap(store, move |caller: Caller<'_, Guest>, $($arg: $ty),+| {
+                enter(host.run, caller, &[$(i64::from($arg)),+]).map($result)
+            })
+        };
+    }
+    let (none, i32, i64) = (|_| (), |answer| answer as i32, |answer| answer);
+    use Type::{I32, I64};
+    match (host.signature.params, host.signature.result) {
+        ([I32], Some(I64)) => wrap!(a: i32 => i64),
+        ([I32, I32], Some(I32)) => wrap!(a: i32, b: i32 => i32),
+        ([I32, I32, I32], None) => wrap!(a: i32, b: i32, c: i32 => none),
+        ([I32, I32, I32], Some(I32)) => wrap!(a: i32, b: i32, c: i32 => i32),
+        ([I32, I32, I32, I32], Some(I32)) => wrap!(a: i32, b: i32, c: i32, d: i32 => i32),
+        ([I32, I32, I64, I32], Some(I32)) => wrap!(a: i32, b: i32, c: i64, d: i32 => i32),
+        ([I32, I32, I32, I32, I32], Some(I32)) => {
+            wrap!(a: i32, b: i32, c: i32, d: i32, e: i32 => i32)
+        }
+        ([I32, I32, I64, I32, I32], Some(I32)) => {
+            wrap!(a: i32, b: i32, c: i64, d: i32, e: i32 => i32)
+        }
+        ([I32, I32, I32, I32, I32, I32], Some(I32)) => {
+            wrap!(a: i32, b: i32, c: i32, d: i32, e: i32, f: i32 => i32)
+        }
+        ([I32, I32, I64, I32, I32, I32], Some(I32)) => {
+            wrap!(a: i32, b: i32, c: i64, d: i32, e: i32, f: i32 => i32)
+        }
+        (params, result) => {
+            unreachable!("{params:?} -> {result:?}: a test makes every import of the ABI")
+        }
+    }
 }
 
-fn enter(
-    host: HostFn,
-    mut caller: Caller<'_, Guest>,
-    args: &[Val],
-    results: &mut [Val],
-) -> Result<(), wasmi::Error> {
+fn enter(run: Run, mut caller: Caller<'_, Guest>, args: &[i64]) -> Result<i64, wasmi::Error> {
     let fuel = caller.get_fuel()?;
     let memory = caller.data().memory.expect("set before guest code runs");
     let (memory, guest) = memory.data_and_store_mut(&mut caller);
@@ -106,40 +120,32 @@ fn enter(
         guest,
     };
     let answer = match call.guest.meter.charge_call() {
-        Ok(()) => (host.run)(&mut call),
+        Ok(()) => run(&mut call),
         Err(stop) => Err(stop.into()),
     };
     let fuel = call.guest.meter.leave();
     caller.set_fuel(fuel)?;
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(Stop::Errno(errno)) => i64::from(errno.code()),
-        Err(Stop::OutOfFuel) => return Err(wasmi::Error::host(OutOfFuel)),
-    };
-    if let (Some(result), Some(ty)) = (results.first_mut(), host.signature.result) {
-        *result = match ty {
-            Type::I32 => Val::I32(answer as i32),
-            Type::I64 => Val::I64(answer),
-            Type::F64 => Val::F64((answer as f64).into()),
-        };
+    match answer {
+        Ok(answer) => Ok(answer),
+        Err(Stop::Errno(errno)) => Ok(i64::from(errno.code())),
+        Err(Stop::OutOfFuel) => Err(wasmi::Error::host(OutOfFuel)),
     }
-    Ok(())
 }
 
 /// One host call: its arguments, the guest's memory, and everything else.
 struct Call<'a> {
-    args: &'a [Val],
+    args: &'a [i64],
     memory: &'a mut [u8],
     guest: &'a mut Guest,
 }
 
 impl<'a> Call<'a> {
     fn i32(&self, at: usize) -> i32 {
-        self.args[at].i32().expect("the type was checked at load")
+        self.args[at] as i32
     }
 
     fn i64(&self, at: usize) -> i64 {
-        self.args[at].i64().expect("the type was checked at load")
+        self.args[at]
     }
 
     /// The pointer at `at` and the length behind it, if they lie in memory.
@@ -175,18 +181,37 @@ impl<'a> Call<'a> {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_core::limits::Caps;
+    use wasmi::{Engine, ValType};
+
     use super::*;
+    use crate::guest::tests::manifest;
 
     #[test]
     fn every_import_of_the_abi_is_there_and_nothing_else() {
         for signature in IMPORTS {
             let host = find(signature.name).expect(signature.name);
             assert_eq!(host.signature.name, signature.name);
-            assert!(
-                !signature.params.contains(&Type::F64),
-                "no host function reads f64 yet"
-            );
         }
         assert!(find("ev_raw").is_none());
+    }
+
+    #[test]
+    fn what_wasmi_links_has_the_type_of_the_abi() {
+        let guest = Guest::new(Arc::new(manifest()), &Caps::DEV, 1);
+        let mut store = Store::new(&Engine::default(), guest);
+        let ty = |ty: &Type| match ty {
+            Type::I32 => ValType::I32,
+            Type::I64 => ValType::I64,
+            Type::F64 => ValType::F64,
+        };
+        for signature in IMPORTS {
+            let host = find(signature.name).expect(signature.name);
+            let made = make(&mut store, host).ty(&store);
+            let params: Vec<ValType> = signature.params.iter().map(ty).collect();
+            let results: Vec<ValType> = signature.result.iter().map(ty).collect();
+            assert_eq!(made.params(), params, "{}", signature.name);
+            assert_eq!(made.results(), results, "{}", signature.name);
+        }
     }
 }

@@ -37,6 +37,21 @@ pub(crate) struct Seen<'a> {
     pub version: u64,
 }
 
+/// Where a key stands: found once for each write.
+struct Place<'a> {
+    /// Its index among the writes, or the one it would get.
+    at: Result<usize, usize>,
+    /// The key as the table has it, if only the table has it.
+    stored: Option<&'a Arc<[u8]>>,
+    /// Keys and bytes that it counts for now.
+    weight: (isize, isize),
+}
+
+/// What a key with this value takes.
+fn size(key: &[u8], value: &[u8]) -> isize {
+    (key.len() + value.len()) as isize
+}
+
 impl Overlay {
     pub fn clear(&mut self) {
         self.writes.clear();
@@ -85,8 +100,9 @@ impl Overlay {
         value: Option<&[u8]>,
         ttl_s: u32,
     ) -> Result<(), Full> {
-        self.fits(table, limits, key, value)?;
-        self.put_unchecked(table, key, value, ttl_s);
+        let place = self.find(table, key);
+        self.fits(table, limits, key, value, place.weight)?;
+        self.put_unchecked(place, key, value, ttl_s);
         Ok(())
     }
 
@@ -142,13 +158,25 @@ impl Overlay {
         self.writes.binary_search_by(|write| (*write.key).cmp(key))
     }
 
-    /// Keys and bytes that `key` has now, expired or not.
-    fn weight(&self, table: &Table, key: &[u8]) -> (isize, isize) {
-        let value = match self.position(key) {
-            Ok(at) => self.writes[at].value.as_ref(),
-            Err(_) => table.get(key).map(|(_, entry)| &entry.value),
-        };
-        value.map_or((0, 0), |value| (1, (key.len() + value.len()) as isize))
+    /// Where `key` is, and what it has now, expired or not.
+    fn find<'a>(&self, table: &'a Table, key: &[u8]) -> Place<'a> {
+        let weight =
+            |value: Option<&Arc<[u8]>>| value.map_or((0, 0), |value| (1, size(key, value)));
+        match self.position(key) {
+            Ok(at) => Place {
+                at: Ok(at),
+                stored: None,
+                weight: weight(self.writes[at].value.as_ref()),
+            },
+            Err(at) => {
+                let stored = table.get(key);
+                Place {
+                    at: Err(at),
+                    stored: stored.map(|(key, _)| key),
+                    weight: weight(stored.map(|(_, entry)| &entry.value)),
+                }
+            }
+        }
     }
 
     fn fits(
@@ -157,11 +185,11 @@ impl Overlay {
         limits: &StateLimits,
         key: &[u8],
         value: Option<&[u8]>,
+        (old_keys, old_bytes): (isize, isize),
     ) -> Result<(), Full> {
         let Some(value) = value else { return Ok(()) };
-        let (old_keys, old_bytes) = self.weight(table, key);
         let keys = table.len() as isize + self.keys - old_keys + 1;
-        let size = (key.len() + value.len()) as isize;
+        let size = size(key, value);
         let bytes = table.bytes() as isize + self.bytes - old_bytes + size;
         // A write that leaves the table no larger is always taken: a table that is beyond a lowered
         // limit can still be used and shrunk.
@@ -174,22 +202,19 @@ impl Overlay {
         Ok(())
     }
 
-    fn put_unchecked(&mut self, table: &Table, key: &[u8], value: Option<&[u8]>, ttl_s: u32) {
-        let (old_keys, old_bytes) = self.weight(table, key);
-        let (keys, bytes) = value.map_or((0, 0), |value| (1, (key.len() + value.len()) as isize));
+    fn put_unchecked(&mut self, place: Place<'_>, key: &[u8], value: Option<&[u8]>, ttl_s: u32) {
+        let (old_keys, old_bytes) = place.weight;
+        let (keys, bytes) = value.map_or((0, 0), |value| (1, size(key, value)));
         self.keys += keys - old_keys;
         self.bytes += bytes - old_bytes;
         let value = value.map(Arc::from);
-        match self.position(key) {
+        match place.at {
             Ok(at) => {
                 self.writes[at].value = value;
                 self.writes[at].ttl_s = ttl_s;
             }
             Err(at) => {
-                let key = match table.get(key) {
-                    Some((key, _)) => Arc::clone(key),
-                    None => Arc::from(key),
-                };
+                let key = place.stored.map_or_else(|| Arc::from(key), Arc::clone);
                 self.writes.insert(at, Write { key, value, ttl_s });
             }
         }
@@ -203,9 +228,10 @@ impl Overlay {
             .filter(|(_, entry)| !entry.is_live(at_us))
             .take(PURGE_MAX)
         {
-            if self.position(key).is_err() {
+            let place = self.find(table, key);
+            if place.at.is_err() {
                 debug_assert!(entry.expires_us.is_some());
-                self.put_unchecked(table, key, None, 0);
+                self.put_unchecked(place, key, None, 0);
             }
         }
     }

@@ -8,3 +8,4 @@ mod isolation;
 mod loading;
 mod slices;
 mod state;
+mod tight;
