@@ -1,10 +1,13 @@
 //! A real `tidegated` for one test or one measurement.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+use rustix::process::Signal;
 
 use crate::handlers::Handler;
 use crate::ports;
@@ -104,10 +107,30 @@ impl Daemon {
             .nth(seen)
     }
 
+    /// Asks the daemon for its counters; those that it does not name are 0.
+    pub fn counters(&mut self) -> BTreeMap<String, u64> {
+        let words = ["counters "];
+        let seen = self.process.wait_for_lines(&words, 1, Duration::ZERO).len();
+        self.process.signal(Signal::USR1);
+        let lines = self.process.wait_for_lines(&words, seen + 1, START_MAX);
+        let line = lines.get(seen).expect("SIGUSR1 makes it tell its counters");
+        counters_in(&line.text)
+    }
+
     /// Whether one of the daemon's lines so far holds all these words.
     pub fn said(&self, words: &[&str]) -> bool {
         self.process.wait_for_line(words, Duration::ZERO).is_some()
     }
+}
+
+/// The `name=number` words of a line.
+pub fn counters_in(line: &str) -> BTreeMap<String, u64> {
+    line.split_whitespace()
+        .filter_map(|word| {
+            let (name, number) = word.split_once('=')?;
+            Some((name.to_owned(), number.parse().ok()?))
+        })
+        .collect()
 }
 
 /// A handler's name as it stands in the daemon's lines.

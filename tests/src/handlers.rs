@@ -82,7 +82,7 @@ pub fn wasm(text: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
-/// A whole guest around the body of `on_event`: all imports a test uses, one memory of two pages,
+/// A whole guest around the body of `on_event`: the imports that it uses, one memory of two pages,
 /// the inbox at [`INBOX`]. The body may read its parameter `$len`, use the locals `$i`, `$j` and
 /// `$k` and must leave an i32.
 pub fn guest(body: &str) -> Vec<u8> {
@@ -91,8 +91,20 @@ pub fn guest(body: &str) -> Vec<u8> {
 
 /// The same with more fields in the module.
 pub fn guest_with(fields: &str, body: &str) -> Vec<u8> {
+    // As a linker would leave it: what is not called is not imported.
+    let imports: Vec<&str> = IMPORTS
+        .lines()
+        .filter(|line| {
+            let name = line
+                .split_once('$')
+                .and_then(|(_, rest)| rest.split(' ').next());
+            let call = |name| format!("(call ${name} ");
+            name.is_some_and(|name| [fields, body].iter().any(|text| text.contains(&call(name))))
+        })
+        .collect();
+    let imports = imports.join("\n");
     wasm(&format!(
-        "(module {IMPORTS} (memory (export \"memory\") 2 4) {fields}
+        "(module {imports} (memory (export \"memory\") 2 4) {fields}
            (func (export \"tidegate_inbox\") (result i64) (i64.const {}))
            (func $on_event (export \"on_event\") (param $len i32) (result i32)
              (local $i i32) (local $j i32) (local $k i64) {body}))",

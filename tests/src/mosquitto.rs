@@ -85,6 +85,14 @@ impl Mosquitto {
         self.process = launch(&self.config, self.address, &self.placement);
     }
 
+    /// What the installed one says it is.
+    pub fn version() -> String {
+        let output = Command::new(installed("mosquitto")).arg("-h").output();
+        let text = output.map(|output| output.stdout).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        text.lines().next().unwrap_or_default().to_owned()
+    }
+
     /// `mosquitto_pub` or `mosquitto_sub` pointed at `address`. `stdbuf`, because they would hold
     /// back what they say while nobody watches.
     pub fn client(program: &str, address: SocketAddr) -> Command {

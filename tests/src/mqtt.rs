@@ -12,6 +12,9 @@ pub use packet::{Connect, Packet, Will, connect, puback, publish, subscribe, uns
 /// Longest packet this client takes in: more than any test sends.
 const PACKET_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// A broker that for so long neither reads nor hangs up has forgotten the connection.
+const WRITE_MAX: Duration = Duration::from_secs(10);
+
 /// A connection with its read buffer.
 #[derive(Debug)]
 pub struct Client {
@@ -42,6 +45,7 @@ impl Client {
     pub fn open(address: SocketAddr) -> io::Result<Client> {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(WRITE_MAX))?;
         Ok(Client {
             stream,
             buffer: vec![0; 64 * 1024],
@@ -89,7 +93,7 @@ impl Client {
     /// Sends raw bytes.
     ///
     /// # Errors
-    /// When the connection is gone.
+    /// When the connection is gone, or the other side takes nothing for too long.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }

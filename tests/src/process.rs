@@ -193,13 +193,19 @@ impl Process {
             .expect("SIGKILL ends every process");
     }
 
-    fn signal(&mut self, signal: Signal) {
+    /// Sends a signal, if it still runs.
+    pub fn signal(&mut self, signal: Signal) {
         if self.is_running() {
-            let pid = i32::try_from(self.pid()).expect("process ids fit an i32");
-            let pid = Pid::from_raw(pid).expect("a child's process id is not 0");
-            kill_process(pid, signal).expect("a running child can be signalled");
+            send(self.pid(), signal);
         }
     }
+}
+
+/// Sends a signal to a process of ours: a child's child, or a child.
+pub fn send(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).expect("process ids fit an i32");
+    let pid = Pid::from_raw(pid).expect("a process id is not 0");
+    kill_process(pid, signal).expect("a running process of ours can be signalled");
 }
 
 impl Drop for Process {

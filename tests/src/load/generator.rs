@@ -161,7 +161,10 @@ pub fn run(target: &Target, load: &Load, mut mark: impl FnMut()) -> io::Result<M
 }
 
 fn open_sender(address: SocketAddr, id: &str) -> io::Result<TcpStream> {
-    Client::connect(address, id)?.stream()
+    let stream = Client::connect(address, id)?.stream()?;
+    // Overload may hold it up for long: that shows in the latency.
+    stream.set_write_timeout(None)?;
+    Ok(stream)
 }
 
 fn sleep_until(instant: Instant) {

@@ -224,7 +224,7 @@ impl World {
     fn turn(&mut self) {
         self.hub.turn(self.now());
         while let Some(work) = self.hub.runner().poll_work() {
-            self.stats.parked += u64::from(!matches!(work, Work::Load { .. }));
+            self.stats.parked += u64::from(!matches!(work, Work::Load(_)));
             self.work.push(work);
         }
         while let Some(report) = self.hub.poll_report() {

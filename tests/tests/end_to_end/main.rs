@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod configuration;
+mod counters;
+mod demo;
 mod front_door;
 mod house;
 mod outage;

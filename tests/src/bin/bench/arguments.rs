@@ -2,19 +2,28 @@
 
 use std::net::SocketAddr;
 
+use crate::systems::System;
+
 pub const USAGE: &str = "\
 usage: bench reaction|throughput [options]
 
+  reaction     reaction time and CPU at fixed rates, memory, start, cost of the host alone
+  throughput   the highest rate held without loss; what is measured has one core, always
+
+  --systems hop,native,behind,door    which ways from device to device; also: forward, echo.
+                          throughput: door,echo,forward,hop
   --rates 100,1000,5000   messages a second (reaction)
-  --seconds 5             length of one measurement
+  --seconds 5             length of one measurement (throughput: at most 2)
   --rounds 3              how often every system is measured; ratios are medians over rounds
   --devices 100           simulated devices
   --connections 8         sockets they share
-  --systems hop,native,behind,door   which of the four ways (reaction)
   --only reaction,memory,start,host   which parts (reaction)
-  --free                  do not pin: generator on core 0 and all else on core 1 is the default
+  --pin                   generator on core 0 and all else on core 1. The default leaves it to the
+                          scheduler: pinned on a virtual machine, each message at a low rate costs two
+                          wake-ups of a halted core, and they hide what is measured
   --realtime              first-in-first-out scheduling for everything here: on a machine with other
-                          work. Needs root; not for throughput";
+                          work. Needs root; not for throughput
+  --markdown              Markdown tables on standard output, and the JSON lines on standard error";
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,10 +44,11 @@ pub struct Arguments {
     pub rounds: usize,
     pub devices: usize,
     pub connections: usize,
-    pub systems: Vec<String>,
+    pub systems: Vec<System>,
     pub only: Vec<String>,
     pub pinned: bool,
     pub realtime: bool,
+    pub markdown: bool,
 }
 
 impl Arguments {
@@ -58,16 +68,23 @@ impl Arguments {
             Some(other) => return Err(format!("unknown command {other}")),
         };
         let mut arguments = Arguments {
-            command,
             rates: vec![100.0, 1000.0, 5000.0],
             seconds: 5.0,
             rounds: 3,
             devices: 100,
             connections: 8,
-            systems: list("hop,native,behind,door"),
+            systems: list(match command {
+                Command::Throughput => "door,echo,forward,hop",
+                _ => "hop,native,behind,door",
+            })
+            .iter()
+            .map(|name| system(name))
+            .collect::<Result<_, _>>()?,
+            command,
             only: list("reaction,memory,start,host"),
-            pinned: true,
+            pinned: false,
             realtime: false,
+            markdown: false,
         };
         while let Some(key) = words.next() {
             let mut value = || words.next().ok_or(format!("{key} needs a value"));
@@ -82,10 +99,16 @@ impl Arguments {
                 "--rounds" => arguments.rounds = number(&value()?)? as usize,
                 "--devices" => arguments.devices = number(&value()?)? as usize,
                 "--connections" => arguments.connections = number(&value()?)? as usize,
-                "--systems" => arguments.systems = list(&value()?),
+                "--systems" => {
+                    arguments.systems = list(&value()?)
+                        .iter()
+                        .map(|word| system(word))
+                        .collect::<Result<_, _>>()?;
+                }
                 "--only" => arguments.only = list(&value()?),
-                "--free" => arguments.pinned = false,
+                "--pin" => arguments.pinned = true,
                 "--realtime" => arguments.realtime = true,
+                "--markdown" => arguments.markdown = true,
                 other => return Err(format!("unknown option {other}")),
             }
         }
@@ -101,6 +124,11 @@ impl Arguments {
 fn address(word: Option<String>) -> Result<SocketAddr, String> {
     let word = word.ok_or("an address is missing")?;
     word.parse().map_err(|_| format!("no address: {word}"))
+}
+
+fn system(name: &str) -> Result<System, String> {
+    let known = System::ALL.into_iter().find(|system| system.name() == name);
+    known.ok_or(format!("unknown system {name}"))
 }
 
 fn list(words: &str) -> Vec<String> {
@@ -130,6 +158,7 @@ mod tests {
             "reaction --rates x",
             "reaction --seconds 0",
             "reaction --fast",
+            "reaction --systems hop,hope",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }
@@ -137,9 +166,13 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let read = parse("reaction --rates 10,20 --free --only host").expect("good");
+        let read = parse("reaction --rates 10,20 --pin --only host").expect("good");
         assert_eq!(read.rates, [10.0, 20.0]);
-        assert!(!read.pinned && read.wants("host") && !read.wants("memory"));
+        assert!(read.pinned && read.wants("host") && !read.wants("memory"));
+        assert_eq!(read.systems.last(), Some(&System::Door));
+        let read = parse("throughput --markdown").expect("good");
+        assert!(!read.pinned && read.markdown);
+        assert_eq!(read.systems.last(), Some(&System::Hop));
         assert_eq!(parse("").expect("good").command, Command::Help);
     }
 }

@@ -28,21 +28,19 @@ pub fn measure(overheat: &Handler) -> Result<Vec<Goal>, Problem> {
     let mut one_by_one = Vec::new();
     let mut in_batches = Vec::new();
     for _ in 0..ROUNDS {
-        one_by_one.push(round_ns(&mut instance, &events, 1)?);
-        in_batches.push(round_ns(&mut instance, &events, 32)?);
+        one_by_one.push(round_us(&mut instance, &events, 1)?);
+        in_batches.push(round_us(&mut instance, &events, 32)?);
     }
-    let single = median(&one_by_one) / 1e3;
+    let single = median(&one_by_one);
     say(&json!({
         "kind": "host", "us_per_event": round(single),
-        "us_per_event_in_batches_of_32": round(median(&in_batches) / 1e3),
-        "best_us": round(one_by_one.iter().copied().fold(f64::MAX, f64::min) / 1e3),
+        "us_per_event_in_batches_of_32": round(median(&in_batches)),
+        "best_us": round(one_by_one.iter().copied().fold(f64::MAX, f64::min)),
     }));
-    Ok(vec![Goal::at_most(
-        "host alone, one event of overheat",
-        "us",
-        single,
-        3.0,
-    )])
+    Ok(vec![
+        Goal::at_most("host alone, one event of overheat", "us", one_by_one, 3.0),
+        Goal::open("the same in jobs of 32 events", "us", in_batches),
+    ])
 }
 
 fn manifest(handler: &Handler) -> Result<Manifest, Problem> {
@@ -92,8 +90,8 @@ fn event(number: u64) -> Result<Event, Problem> {
     })
 }
 
-/// Nanoseconds for an event over one round, in jobs of `batch` events.
-fn round_ns(instance: &mut Instance, events: &[Event], batch: usize) -> Result<f64, Problem> {
+/// Microseconds for an event over one round, in jobs of `batch` events.
+fn round_us(instance: &mut Instance, events: &[Event], batch: usize) -> Result<f64, Problem> {
     let start = Instant::now();
     let mut done = 0;
     while done < EVENTS {
@@ -119,5 +117,5 @@ fn round_ns(instance: &mut Instance, events: &[Event], batch: usize) -> Result<f
         }
         done += batch;
     }
-    Ok(start.elapsed().as_nanos() as f64 / done as f64)
+    Ok(start.elapsed().as_secs_f64() * 1e6 / done as f64)
 }

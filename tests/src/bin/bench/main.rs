@@ -1,4 +1,5 @@
 //! The benchmark. Prints one JSON object a line, and tables for people on standard error.
+//! `tests/BENCHMARKS.md` says what each figure means, and what came out.
 //!
 //! ```text
 //! bench reaction      reaction time, CPU, memory, start: four ways from device to device, one run
@@ -14,6 +15,7 @@ mod native;
 mod place;
 mod reaction;
 mod systems;
+mod table;
 mod throughput;
 mod words;
 
@@ -30,6 +32,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if arguments.markdown {
+        words::give_stdout_to_tables();
+    }
     let result = match &arguments.command {
         Command::Help => {
             println!("{}", arguments::USAGE);
@@ -55,9 +60,12 @@ fn run_reaction(arguments: &Arguments) -> Result<(), words::Problem> {
     let overheat = handlers::overheat();
     let daemon = programs::tidegated();
     let placement = place::settle(arguments)?;
+    place::introduce(arguments);
     let mut goals = Vec::new();
     if arguments.wants("reaction") {
-        goals.extend(goals::compare(&reaction::measure(arguments, &placement)?));
+        let samples = reaction::measure(arguments, &placement)?;
+        reaction::tabulate(&samples, arguments);
+        goals.extend(reaction::compare(&samples));
     }
     if arguments.wants("memory") {
         goals.extend(footprint::memory(&overheat, &placement)?);
@@ -69,6 +77,6 @@ fn run_reaction(arguments: &Arguments) -> Result<(), words::Problem> {
     if arguments.wants("host") {
         goals.extend(host_cost::measure(&overheat)?);
     }
-    goals::report(&goals);
+    goals::report(&goals, place::words(arguments), arguments.markdown);
     Ok(())
 }

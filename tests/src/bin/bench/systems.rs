@@ -1,10 +1,10 @@
-//! The four ways from device to device that are compared, as running processes.
+//! The ways from device to device that are compared, as running processes.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tidegate_tests::daemon::{Daemon, Local};
-use tidegate_tests::handlers;
+use tidegate_tests::handlers::{self, Handler};
 use tidegate_tests::load::{self, Load, Target};
 use tidegate_tests::mosquitto::Mosquitto;
 use tidegate_tests::process::Process;
@@ -22,12 +22,23 @@ pub enum System {
     Native,
     /// Device, mosquitto, Tidegate, mosquitto, device.
     Behind,
-    /// Device, Tidegate, device.
+    /// Device, Tidegate with a handler, device.
     Door,
+    /// Device, Tidegate as a plain broker, device: one hop, no handler.
+    Forward,
+    /// Device, the front door's broker in a bare socket loop that answers by itself, device.
+    Echo,
 }
 
 impl System {
-    pub const ALL: [System; 4] = [System::Hop, System::Native, System::Behind, System::Door];
+    pub const ALL: [System; 6] = [
+        System::Hop,
+        System::Native,
+        System::Behind,
+        System::Door,
+        System::Forward,
+        System::Echo,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -35,6 +46,20 @@ impl System {
             System::Native => "native",
             System::Behind => "behind",
             System::Door => "door",
+            System::Forward => "forward",
+            System::Echo => "echo",
+        }
+    }
+
+    /// What it is, for a table.
+    pub const fn title(self) -> &'static str {
+        match self {
+            System::Hop => "mosquitto, one hop, no handler",
+            System::Native => "mosquitto + native handler",
+            System::Behind => "mosquitto + Tidegate",
+            System::Door => "Tidegate's front door",
+            System::Forward => "Tidegate's front door, one hop, no handler",
+            System::Echo => "bare front door that answers itself",
         }
     }
 
@@ -45,27 +70,24 @@ impl System {
             parts: Vec::new(),
         };
         let address = running.target.address;
-        if self != System::Door {
-            running
-                .parts
-                .push(Part::Broker(Mosquitto::start_at(address, placement)));
+        if matches!(self, System::Hop | System::Native | System::Behind) {
+            let broker = Mosquitto::start_at(address, placement);
+            running.parts.push(Part::Broker(broker));
         }
+        if matches!(self, System::Hop | System::Forward) {
+            running.target.answers = "devices/+/telemetry";
+        }
+        let overheat = [handlers::overheat()];
+        let (door, behind) = (Local::Listen(address), Local::Broker(address));
+        let daemon =
+            |local, handlers: &[Handler]| Part::Daemon(Daemon::spawn(local, handlers, placement));
         match self {
-            System::Hop => running.target.answers = "devices/+/telemetry",
-            System::Native => {
-                let own = std::env::current_exe()?;
-                let mut command = placement.command(&own);
-                command.args(["native", &address.to_string()]);
-                running
-                    .parts
-                    .push(Part::Native(Process::start("native", &mut command)));
-            }
-            System::Behind => running
-                .parts
-                .push(daemon(&Local::Broker(address), placement)),
-            System::Door => running
-                .parts
-                .push(daemon(&Local::Listen(address), placement)),
+            System::Hop => {}
+            System::Native => running.parts.push(own("native", address, placement)?),
+            System::Echo => running.parts.push(own("echo-door", address, placement)?),
+            System::Behind => running.parts.push(daemon(&behind, &overheat)),
+            System::Door => running.parts.push(daemon(&door, &overheat)),
+            System::Forward => running.parts.push(daemon(&door, &[])),
         }
         running.wait_until_it_answers()?;
         Ok(running)
@@ -79,14 +101,17 @@ fn target(address: SocketAddr) -> Target {
     }
 }
 
-fn daemon(local: &Local, placement: &Placement) -> Part {
-    Part::Daemon(Daemon::spawn(local, &[handlers::overheat()], placement))
+/// This very program in another role.
+fn own(role: &str, address: SocketAddr, placement: &Placement) -> Result<Part, Problem> {
+    let mut command = placement.command(&std::env::current_exe()?);
+    command.args([role, &address.to_string()]);
+    Ok(Part::Own(Process::start(role, &mut command)))
 }
 
 #[derive(Debug)]
 enum Part {
     Broker(Mosquitto),
-    Native(Process),
+    Own(Process),
     Daemon(Daemon),
 }
 
@@ -101,7 +126,7 @@ impl Running {
     fn pids(&self) -> impl Iterator<Item = u32> {
         self.parts.iter().map(|part| match part {
             Part::Broker(broker) => broker.process.pid(),
-            Part::Native(process) => process.pid(),
+            Part::Own(process) => process.pid(),
             Part::Daemon(daemon) => daemon.process.pid(),
         })
     }
@@ -111,7 +136,7 @@ impl Running {
         self.pids().filter_map(procfs::cpu_ns).sum()
     }
 
-    /// Resident memory of the handler's side: the native handler or the daemon.
+    /// Resident memory of the handler's side: the native handler or the daemon; of the broker where there is none.
     pub fn handler_rss_kb(&self) -> Option<u64> {
         let pid = self.pids().last()?;
         procfs::memory(pid).map(|memory| memory.rss_kb)
@@ -151,7 +176,7 @@ impl Part {
     fn text(&self) -> String {
         match self {
             Part::Broker(broker) => broker.process.text(),
-            Part::Native(process) => process.text(),
+            Part::Own(process) => process.text(),
             Part::Daemon(daemon) => daemon.process.text(),
         }
     }
