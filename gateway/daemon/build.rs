@@ -3,9 +3,7 @@
 use std::process::Command;
 
 fn main() {
-    let output = Command::new("git")
-        .args(["rev-parse", "--short=12", "HEAD"])
-        .output();
+    let output = Command::new("git").args(["rev-parse", "--short=12", "HEAD"]).output();
     let hash = match output {
         Ok(output) if output.status.success() => {
             String::from_utf8_lossy(&output.stdout).trim().to_owned()

@@ -56,19 +56,13 @@ impl Daemon {
     /// Starts one and waits for nothing.
     pub fn spawn(local: &Local, handlers: &[Handler], placement: &Placement) -> Daemon {
         let scratch = Scratch::new("daemon");
-        let folders: Vec<PathBuf> = handlers
-            .iter()
-            .map(|handler| handler.write(&scratch))
-            .collect();
+        let folders: Vec<PathBuf> =
+            handlers.iter().map(|handler| handler.write(&scratch)).collect();
         let config = write_config(&scratch, local, &folders);
         let mut command = placement.command(programs::tidegated());
         let process = Process::start("tidegated", command.arg("--config").arg(config));
         let (Local::Listen(address) | Local::Broker(address)) = local;
-        Daemon {
-            address: *address,
-            process,
-            scratch,
-        }
+        Daemon { address: *address, process, scratch }
     }
 
     /// Waits until every handler is loaded or refused.
@@ -93,18 +87,13 @@ impl Daemon {
     /// Why the daemon refused this handler, if it did.
     pub fn refusal(&self, handler: &str) -> Option<String> {
         let words = ["handler cannot run here", &field(handler)];
-        self.process
-            .wait_for_line(&words, Duration::ZERO)
-            .map(|line| line.text)
+        self.process.wait_for_line(&words, Duration::ZERO).map(|line| line.text)
     }
 
     /// Waits for the next failed event of this handler, `seen` such lines being known already.
     pub fn failure(&self, handler: &str, seen: usize, wait: Duration) -> Option<Line> {
         let words = ["event failed", &field(handler)];
-        self.process
-            .wait_for_lines(&words, seen + 1, wait)
-            .into_iter()
-            .nth(seen)
+        self.process.wait_for_lines(&words, seen + 1, wait).into_iter().nth(seen)
     }
 
     /// Asks the daemon for its counters; those that it does not name are 0.

@@ -70,10 +70,7 @@ impl Handler {
         let folder = format!("handlers/{}", self.name);
         scratch.write(&format!("{folder}/module.wasm"), &self.module);
         let manifest = scratch.write(&format!("{folder}/handler.toml"), self.manifest());
-        manifest
-            .parent()
-            .expect("it lies in its folder")
-            .to_path_buf()
+        manifest.parent().expect("it lies in its folder").to_path_buf()
     }
 }
 
@@ -95,9 +92,7 @@ pub fn guest_with(fields: &str, body: &str) -> Vec<u8> {
     let imports: Vec<&str> = IMPORTS
         .lines()
         .filter(|line| {
-            let name = line
-                .split_once('$')
-                .and_then(|(_, rest)| rest.split(' ').next());
+            let name = line.split_once('$').and_then(|(_, rest)| rest.split(' ').next());
             let call = |name| format!("(call ${name} ");
             name.is_some_and(|name| [fields, body].iter().any(|text| text.contains(&call(name))))
         })
@@ -168,16 +163,8 @@ mod tests {
         let scratch = Scratch::new("handlers");
         let folder = echo("echo", "a/+/in", "a/out", 1).write(&scratch);
         let manifest = std::fs::read_to_string(folder.join("handler.toml")).expect("written");
-        for line in [
-            "name = \"echo\"",
-            "mqtt = \"a/+/in\"",
-            "publish = [\"a/out\"]",
-            "abi = 1",
-        ] {
-            assert!(
-                manifest.lines().any(|have| have == line),
-                "{line} in {manifest}"
-            );
+        for line in ["name = \"echo\"", "mqtt = \"a/+/in\"", "publish = [\"a/out\"]", "abi = 1"] {
+            assert!(manifest.lines().any(|have| have == line), "{line} in {manifest}");
         }
         let module = std::fs::read(folder.join("module.wasm")).expect("written");
         assert_eq!(&module[..4], b"\0asm");

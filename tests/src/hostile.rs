@@ -42,13 +42,7 @@ pub const PATIENCE_MS: u64 = 100;
 impl Hostile {
     fn new(name: &'static str, tries: &'static str, fate: Fate, module: Vec<u8>) -> Hostile {
         let handler = Handler::new(name, &Hostile::topic(name), module);
-        Hostile {
-            name,
-            tries,
-            fate,
-            patience_ms: PATIENCE_MS,
-            handler,
-        }
+        Hostile { name, tries, fate, patience_ms: PATIENCE_MS, handler }
     }
 
     fn may_publish(mut self, filter: &str) -> Hostile {
@@ -86,11 +80,7 @@ mod tests {
         assert!(all.len() >= 25, "{}", all.len());
         assert_eq!(names.len(), all.len());
         for hostile in all {
-            assert!(
-                !hostile.tries.is_empty() && hostile.name.len() <= 32,
-                "{}",
-                hostile.name
-            );
+            assert!(!hostile.tries.is_empty() && hostile.name.len() <= 32, "{}", hostile.name);
         }
     }
 }

@@ -20,11 +20,7 @@ pub fn percentile(sorted: &[u64], part: f64) -> f64 {
 
 /// The middle value; NaN when there is none.
 pub fn median(values: &[f64]) -> f64 {
-    let mut sorted: Vec<f64> = values
-        .iter()
-        .copied()
-        .filter(|value| value.is_finite())
-        .collect();
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     sorted.sort_by(f64::total_cmp);
     match sorted.len() {
         0 => f64::NAN,

@@ -38,10 +38,7 @@ impl Mosquitto {
     /// Starts one that keeps sessions and messages over a clean stop.
     pub fn start_durable() -> Mosquitto {
         Mosquitto::start_with(ports::free(), &Placement::default(), |folder| {
-            format!(
-                "persistence true\npersistence_location {}/\n",
-                folder.display()
-            )
+            format!("persistence true\npersistence_location {}/\n", folder.display())
         })
     }
 
@@ -64,20 +61,12 @@ impl Mosquitto {
         );
         let config = scratch.write("mosquitto.conf", config);
         let process = launch(&config, address, placement);
-        Mosquitto {
-            address,
-            process,
-            config,
-            placement: *placement,
-            _scratch: scratch,
-        }
+        Mosquitto { address, process, config, placement: *placement, _scratch: scratch }
     }
 
     /// Stops it as a system shutdown does: it writes down what it persists.
     pub fn stop(&mut self) {
-        self.process
-            .terminate(PATIENCE)
-            .expect("mosquitto ends at SIGTERM");
+        self.process.terminate(PATIENCE).expect("mosquitto ends at SIGTERM");
     }
 
     /// Starts it again at the same address after [`Mosquitto::stop`] or a kill.
@@ -98,12 +87,7 @@ impl Mosquitto {
     pub fn client(program: &str, address: SocketAddr) -> Command {
         let mut command = Command::new("stdbuf");
         command.arg("-oL").arg(installed(program));
-        command.args([
-            "-h",
-            &address.ip().to_string(),
-            "-p",
-            &address.port().to_string(),
-        ]);
+        command.args(["-h", &address.ip().to_string(), "-p", &address.port().to_string()]);
         command
     }
 }

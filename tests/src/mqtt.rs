@@ -46,13 +46,7 @@ impl Client {
         let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(WRITE_MAX))?;
-        Ok(Client {
-            stream,
-            buffer: vec![0; 64 * 1024],
-            start: 0,
-            end: 0,
-            next_id: 0,
-        })
+        Ok(Client { stream, buffer: vec![0; 64 * 1024], start: 0, end: 0, next_id: 0 })
     }
 
     /// Opens a clean session without keep-alive.
@@ -60,13 +54,7 @@ impl Client {
     /// # Errors
     /// When the socket fails or the broker refuses.
     pub fn connect(address: SocketAddr, id: &str) -> io::Result<Client> {
-        Client::connect_with(
-            address,
-            &Connect {
-                id,
-                ..Connect::default()
-            },
-        )
+        Client::connect_with(address, &Connect { id, ..Connect::default() })
     }
 
     /// Opens a session.
@@ -179,9 +167,7 @@ impl Client {
                 return Ok(Some(packet));
             }
             // A read timeout of zero would mean "for ever".
-            let left = end
-                .saturating_duration_since(Instant::now())
-                .max(Duration::from_millis(1));
+            let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             self.stream.set_read_timeout(Some(left))?;
             match self.fill() {
                 Ok(()) => {}
@@ -252,8 +238,5 @@ impl Client {
 }
 
 fn is_timeout(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -45,10 +45,7 @@ impl Output {
             while matches!(reader.read_until(b'\n', &mut bytes), Ok(1..)) {
                 let text = String::from_utf8_lossy(&bytes).trim_end().to_owned();
                 bytes.clear();
-                let line = Line {
-                    at: Instant::now(),
-                    text,
-                };
+                let line = Line { at: Instant::now(), text };
                 self.lock().lines.push(line);
                 self.more.notify_all();
             }
@@ -82,13 +79,7 @@ impl Process {
         let output = Arc::new(Output::default());
         Arc::clone(&output).read(child.stdout.take().expect("stdout is piped"));
         Arc::clone(&output).read(child.stderr.take().expect("stderr is piped"));
-        Process {
-            started,
-            name: name.to_owned(),
-            child,
-            output,
-            ended: None,
-        }
+        Process { started, name: name.to_owned(), child, output, ended: None }
     }
 
     pub fn pid(&self) -> u32 {
@@ -102,11 +93,7 @@ impl Process {
 
     /// Everything said so far as one text.
     pub fn text(&self) -> String {
-        self.lines()
-            .iter()
-            .map(|line| line.text.as_str())
-            .collect::<Vec<_>>()
-            .join("\n")
+        self.lines().iter().map(|line| line.text.as_str()).collect::<Vec<_>>().join("\n")
     }
 
     /// Waits for a line that holds every one of `words`.
@@ -129,12 +116,7 @@ impl Process {
             if hits.len() >= count || left.is_zero() {
                 return hits;
             }
-            said = self
-                .output
-                .more
-                .wait_timeout(said, left)
-                .expect("no reader panics")
-                .0;
+            said = self.output.more.wait_timeout(said, left).expect("no reader panics").0;
         }
     }
 
@@ -148,10 +130,7 @@ impl Process {
         let end = Instant::now() + wait;
         loop {
             if self.ended.is_none() {
-                self.ended = self
-                    .child
-                    .try_wait()
-                    .expect("a child of ours can be waited for");
+                self.ended = self.child.try_wait().expect("a child of ours can be waited for");
             }
             if self.ended.is_some() {
                 self.wait_for_last_words();
@@ -168,11 +147,7 @@ impl Process {
     fn wait_for_last_words(&self) {
         let said = self.output.lock();
         let wait = Duration::from_secs(1);
-        drop(
-            self.output
-                .more
-                .wait_timeout_while(said, wait, |said| said.open > 0),
-        );
+        drop(self.output.more.wait_timeout_while(said, wait, |said| said.open > 0));
     }
 
     /// Sends SIGTERM and waits. `None` when it has not ended in time.
@@ -189,8 +164,7 @@ impl Process {
     /// Ends it at once, as the kernel's out-of-memory killer would.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
-        self.wait(Duration::from_secs(10))
-            .expect("SIGKILL ends every process");
+        self.wait(Duration::from_secs(10)).expect("SIGKILL ends every process");
     }
 
     /// Sends a signal, if it still runs.

@@ -14,10 +14,7 @@ pub struct Memory {
 /// Resident memory of `pid`; `None` when it has ended.
 pub fn memory(pid: u32) -> Option<Memory> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    Some(Memory {
-        rss_kb: kb(&status, "VmRSS:")?,
-        peak_kb: kb(&status, "VmHWM:")?,
-    })
+    Some(Memory { rss_kb: kb(&status, "VmRSS:")?, peak_kb: kb(&status, "VmHWM:")? })
 }
 
 fn kb(status: &str, key: &str) -> Option<u64> {
@@ -43,10 +40,7 @@ pub fn cpu_ns(pid: u32) -> Option<u64> {
 /// The machine's load over the last minute: how quiet it was during a measurement.
 pub fn load_1m() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_whitespace()
-        .next()
-        .and_then(|word| word.parse().ok())
-        .unwrap_or(f64::NAN)
+    text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -57,10 +51,7 @@ mod tests {
     fn a_process_sees_itself() {
         let own = std::process::id();
         let memory = memory(own).expect("we are running");
-        assert!(
-            memory.rss_kb > 100 && memory.peak_kb >= memory.rss_kb,
-            "{memory:?}"
-        );
+        assert!(memory.rss_kb > 100 && memory.peak_kb >= memory.rss_kb, "{memory:?}");
         let before = cpu_ns(own).expect("we are running");
         let mut sum = 0u64;
         while cpu_ns(own).expect("we are running") < before + 5_000_000 {

@@ -7,20 +7,14 @@ use std::{env, fs};
 
 /// The root of the workspace.
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("tests/ lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
 }
 
 /// The cargo profile in which programs are tested: `TIDEGATE_PROFILE`; or `release` for the
 /// benchmark, which is built that way itself; or `quick`, which runs the release code paths without
 /// the wait for link-time optimisation. `tests/run` says `release`, because that is what ships.
 pub fn profile() -> String {
-    let default = if cfg!(debug_assertions) {
-        "quick"
-    } else {
-        "release"
-    };
+    let default = if cfg!(debug_assertions) { "quick" } else { "release" };
     env::var("TIDEGATE_PROFILE").unwrap_or_else(|_| default.to_owned())
 }
 

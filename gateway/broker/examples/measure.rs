@@ -81,15 +81,7 @@ fn publish(version: Version, qos: u8, id: u16, topic: &str, payload: &[u8]) -> V
     }
     body.extend(payload);
     assert!((128..16_384).contains(&body.len()));
-    [
-        &[
-            0x30 | qos << 1,
-            body.len() as u8 | 0x80,
-            (body.len() >> 7) as u8,
-        ][..],
-        &body,
-    ]
-    .concat()
+    [&[0x30 | qos << 1, body.len() as u8 | 0x80, (body.len() >> 7) as u8][..], &body].concat()
 }
 
 fn flush(broker: &mut Broker) -> usize {
@@ -116,12 +108,7 @@ fn measure(version: Version, qos: u8, devices: usize) {
     for n in 0..devices {
         let conn = join(&mut broker, version, &format!("device-{n:04}"));
         let cmd = format!("devices/{n:04}/cmd");
-        broker.handle_bytes(
-            NOW,
-            WallTime::default(),
-            conn,
-            &subscribe(version, &cmd, qos),
-        );
+        broker.handle_bytes(NOW, WallTime::default(), conn, &subscribe(version, &cmd, qos));
         conns.push(conn);
         let topic = format!("devices/{n:04}/telemetry");
         let chunk: Vec<u8> = (1..=BATCH as u16)
@@ -141,9 +128,8 @@ fn measure(version: Version, qos: u8, devices: usize) {
     }
     while broker.poll_event().is_some() {}
     flush(&mut broker);
-    let acks: Vec<Vec<u8>> = (0..=u16::MAX)
-        .map(|id| [&[0x40, 2][..], &id.to_be_bytes()].concat())
-        .collect();
+    let acks: Vec<Vec<u8>> =
+        (0..=u16::MAX).map(|id| [&[0x40, 2][..], &id.to_be_bytes()].concat()).collect();
     let mut next_id = vec![0u16; devices];
 
     let rounds = MESSAGES / BATCH;
@@ -156,9 +142,7 @@ fn measure(version: Version, qos: u8, devices: usize) {
         let used = broker.handle_bytes(NOW, WallTime::default(), conn, &chunks[device]);
         assert_eq!(used, chunks[device].len());
         while let Some(event) = broker.poll_event() {
-            let Event::Message { message, ack } = event else {
-                panic!("nobody comes or goes")
-            };
+            let Event::Message { message, ack } = event else { panic!("nobody comes or goes") };
             black_box(&message);
             broker.publish(&replies[device]);
             if let Some(ack) = ack {
@@ -185,19 +169,11 @@ fn measure(version: Version, qos: u8, devices: usize) {
 
 /// One message to many subscribers.
 fn measure_fan_out(version: Version, qos: u8, subscribers: usize) {
-    let mut broker = Broker::new(Limits {
-        inflight_max: u16::MAX,
-        ..Limits::DEV
-    });
+    let mut broker = Broker::new(Limits { inflight_max: u16::MAX, ..Limits::DEV });
     let conns: Vec<ConnId> = (0..subscribers)
         .map(|n| {
             let conn = join(&mut broker, version, &format!("s{n}"));
-            broker.handle_bytes(
-                NOW,
-                WallTime::default(),
-                conn,
-                &subscribe(version, "a/+", qos),
-            );
+            broker.handle_bytes(NOW, WallTime::default(), conn, &subscribe(version, "a/+", qos));
             conn
         })
         .collect();
@@ -234,14 +210,8 @@ fn measure_library() {
         .build()
         .expect("a CONNACK");
     connection.send(connack.into());
-    let chunk = publish(
-        Version::V3_1_1,
-        0,
-        0,
-        "devices/0000/telemetry",
-        &[b'x'; 200],
-    )
-    .repeat(BATCH);
+    let chunk =
+        publish(Version::V3_1_1, 0, 0, "devices/0000/telemetry", &[b'x'; 200]).repeat(BATCH);
     let (mut out, mut messages) = (Vec::new(), 0u64);
     let before = ALLOCATIONS.load(Relaxed);
     let start = cpu_time();
@@ -288,20 +258,12 @@ fn measure_memory(version: Version) {
     for n in 0..clients {
         let conn = join(&mut broker, version, &format!("device-{n:04}"));
         let filter = format!("devices/{n:04}/cmd");
-        broker.handle_bytes(
-            NOW,
-            WallTime::default(),
-            conn,
-            &subscribe(version, &filter, 1),
-        );
+        broker.handle_bytes(NOW, WallTime::default(), conn, &subscribe(version, &filter, 1));
         while broker.poll_event().is_some() {}
         flush(&mut broker);
     }
     let bytes = BYTES.load(Relaxed) - before;
-    println!(
-        "{version:?}: {} bytes per idle client with one subscription",
-        bytes / clients
-    );
+    println!("{version:?}: {} bytes per idle client with one subscription", bytes / clients);
 }
 
 fn main() {

@@ -180,9 +180,7 @@ impl Broker {
             return;
         };
         // The driver looks at the connection for this, and with that sees the end of a pause too.
-        self.clients.write(slot, |out| {
-            wire::write_ack(out, packet_type, to.packet_id, 0)
-        });
+        self.clients.write(slot, |out| wire::write_ack(out, packet_type, to.packet_id, 0));
     }
 
     /// Uses nothing more from a connection until [`Broker::resume`]. Its keep-alive rests.
@@ -214,10 +212,7 @@ impl Broker {
 
     /// What is retained under a filter, in the order of topics.
     pub fn retained(&self, filter: &Filter) -> Vec<Message> {
-        self.retained
-            .matching(filter, self.now)
-            .map(|kept| kept.message.clone())
-            .collect()
+        self.retained.matching(filter, self.now).map(|kept| kept.message.clone()).collect()
     }
 
     /// The next thing that happened.
@@ -250,9 +245,7 @@ impl Broker {
     /// Whether the transport is to be closed as soon as the output is written; it always is for a
     /// connection that is not known.
     pub fn is_closing(&self, conn: ConnId) -> bool {
-        self.clients
-            .slot(conn)
-            .is_none_or(|slot| self.clients.is_closing(slot))
+        self.clients.slot(conn).is_none_or(|slot| self.clients.is_closing(slot))
     }
 
     /// Ends every connection, because the daemon stops. Wills are not published.
@@ -286,43 +279,28 @@ impl Broker {
 
     /// Every connected client.
     pub fn clients(&self) -> impl Iterator<Item = ClientInfo<'_>> {
-        self.clients
-            .iter()
-            .filter_map(|client| match &client.phase {
-                Phase::Connected(session) => {
-                    let (inflight, queued) = session.outbound.waiting();
-                    Some(ClientInfo {
-                        conn: client.conn,
-                        client: &session.client,
-                        version: session.version,
-                        subscriptions: session.filters.len(),
-                        unacked: session.inbound.unacked(),
-                        inflight,
-                        queued,
-                        output_bytes: client.output.len(),
-                    })
-                }
-                Phase::Greeting | Phase::Closing => None,
-            })
+        self.clients.iter().filter_map(|client| match &client.phase {
+            Phase::Connected(session) => {
+                let (inflight, queued) = session.outbound.waiting();
+                Some(ClientInfo {
+                    conn: client.conn,
+                    client: &session.client,
+                    version: session.version,
+                    subscriptions: session.filters.len(),
+                    unacked: session.inbound.unacked(),
+                    inflight,
+                    queued,
+                    output_bytes: client.output.len(),
+                })
+            }
+            Phase::Greeting | Phase::Closing => None,
+        })
     }
 
     /// Sends what has waited for room towards a client.
     pub(crate) fn drain(&mut self, slot: Slot) {
-        let Broker {
-            clients,
-            counters,
-            limits,
-            now,
-            ..
-        } = self;
-        clients.drain(
-            slot,
-            Context {
-                counters,
-                limits,
-                now: *now,
-            },
-        );
+        let Broker { clients, counters, limits, now, .. } = self;
+        clients.drain(slot, Context { counters, limits, now: *now });
     }
 
     /// Sets or clears a connection's deadline, from now.

@@ -145,9 +145,7 @@ impl Clients {
     /// The client in a slot that [`Clients::slot`] gave and nobody has removed.
     #[inline]
     pub fn at(&mut self, slot: Slot) -> &mut Client {
-        self.slots[slot as usize]
-            .as_deref_mut()
-            .expect("a slot in use")
+        self.slots[slot as usize].as_deref_mut().expect("a slot in use")
     }
 
     #[inline]
@@ -176,9 +174,7 @@ impl Clients {
     /// Lets the driver look at a connection.
     #[inline]
     pub fn touch(&mut self, slot: Slot) {
-        let client = self.slots[slot as usize]
-            .as_deref_mut()
-            .expect("a slot in use");
+        let client = self.slots[slot as usize].as_deref_mut().expect("a slot in use");
         if !client.dirty {
             client.dirty = true;
             self.dirty.push_back(client.conn);
@@ -197,9 +193,7 @@ impl Clients {
 
     /// Appends to a connection's output.
     pub fn write(&mut self, slot: Slot, write: impl FnOnce(&mut Vec<u8>)) {
-        let client = self.slots[slot as usize]
-            .as_deref_mut()
-            .expect("a slot in use");
+        let client = self.slots[slot as usize].as_deref_mut().expect("a slot in use");
         let before = client.output.len();
         write(client.output.buffer(&mut self.buffers));
         self.held_bytes += client.output.len() - before;
@@ -208,9 +202,7 @@ impl Clients {
 
     /// The first `count` bytes of a connection's output were written; says how many there were.
     pub fn written(&mut self, slot: Slot, count: usize) -> usize {
-        let client = self.slots[slot as usize]
-            .as_deref_mut()
-            .expect("a slot in use");
+        let client = self.slots[slot as usize].as_deref_mut().expect("a slot in use");
         let count = count.min(client.output.len());
         client.output.written(count, &mut self.buffers);
         self.held_bytes -= count;
@@ -225,9 +217,7 @@ impl Clients {
 
     /// Ends a connection's phase and what it was in the middle of; its output stays.
     pub fn begin_closing(&mut self, slot: Slot) -> Phase {
-        let client = self.slots[slot as usize]
-            .as_deref_mut()
-            .expect("a slot in use");
+        let client = self.slots[slot as usize].as_deref_mut().expect("a slot in use");
         let before = client.held_bytes();
         self.buffers.give(std::mem::take(&mut client.partial));
         let phase = std::mem::replace(&mut client.phase, Phase::Closing);
@@ -272,9 +262,7 @@ impl Clients {
         context: Context<'_>,
         act: impl FnOnce(&mut Outbound, &mut Output, &mut Sender<'_>),
     ) {
-        let client = self.slots[slot as usize]
-            .as_deref_mut()
-            .expect("a slot in use");
+        let client = self.slots[slot as usize].as_deref_mut().expect("a slot in use");
         let before = client.held_bytes();
         let Phase::Connected(session) = &mut client.phase else {
             return;
@@ -284,10 +272,7 @@ impl Clients {
             counters: context.counters,
             limits: context.limits,
             now: context.now,
-            room: context
-                .limits
-                .buffered_bytes_max
-                .saturating_sub(self.held_bytes),
+            room: context.limits.buffered_bytes_max.saturating_sub(self.held_bytes),
         };
         act(&mut session.outbound, &mut client.output, &mut sender);
         self.held_bytes = self.held_bytes + client.held_bytes() - before;
@@ -311,9 +296,6 @@ impl Will {
         let expires = self
             .expiry_s
             .map(|expiry_s| Timestamp(now.0.saturating_add(u64::from(expiry_s) * 1000)));
-        Properties {
-            forwarded: self.forwarded.clone(),
-            expires,
-        }
+        Properties { forwarded: self.forwarded.clone(), expires }
     }
 }

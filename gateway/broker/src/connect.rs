@@ -35,10 +35,7 @@ pub(crate) struct Refusal {
 
 /// Reads a CONNECT.
 pub(crate) fn read(flags: u8, body: &[u8]) -> Result<Connect, Refusal> {
-    let nameless = |reason| Refusal {
-        version: None,
-        reason,
-    };
+    let nameless = |reason| Refusal { version: None, reason };
     if flags != 0 {
         return Err(nameless(CloseReason::Malformed));
     }
@@ -47,10 +44,7 @@ pub(crate) fn read(flags: u8, body: &[u8]) -> Result<Connect, Refusal> {
         [0, 4, b'M', b'Q', b'T', b'T', 5, ..] => Version::V5,
         [0, 4, b'M', b'Q', b'T', b'T', _, ..] | [0, 6, b'M', b'Q', b'I', b's', b'd', b'p', ..] => {
             // A return code that every version of MQTT understands.
-            return Err(Refusal {
-                version: Some(Version::V3_1_1),
-                reason: CloseReason::Version,
-            });
+            return Err(Refusal { version: Some(Version::V3_1_1), reason: CloseReason::Version });
         }
         _ => return Err(nameless(CloseReason::Malformed)),
     };
@@ -58,10 +52,7 @@ pub(crate) fn read(flags: u8, body: &[u8]) -> Result<Connect, Refusal> {
         Version::V3_1_1 => read_v3(body),
         Version::V5 => read_v5(body),
     });
-    connect.map_err(|reason| Refusal {
-        version: Some(version),
-        reason,
-    })
+    connect.map_err(|reason| Refusal { version: Some(version), reason })
 }
 
 /// What the library lets pass: the reserved bit, and a will's bits without a will (3.1.2.3).
@@ -69,11 +60,7 @@ fn check_flags(body: &[u8]) -> Result<(), CloseReason> {
     let flags = *body.get(7).ok_or(CloseReason::Malformed)?;
     let (will, will_qos, will_retain) = (flags & 4 != 0, flags >> 3 & 3, flags & 0x20 != 0);
     let is_fine = flags & 1 == 0 && will_qos < 3 && (will || (will_qos == 0 && !will_retain));
-    if is_fine {
-        Ok(())
-    } else {
-        Err(CloseReason::Malformed)
-    }
+    if is_fine { Ok(()) } else { Err(CloseReason::Malformed) }
 }
 
 fn read_v3(body: &[u8]) -> Result<Connect, CloseReason> {
@@ -152,18 +139,11 @@ fn will_properties(properties: &Properties) -> (Option<Arc<[u8]>>, Option<u32>) 
             other => forwarded.extend_from_slice(&other.to_continuous_buffer()),
         }
     }
-    (
-        (!forwarded.is_empty()).then(|| Arc::from(forwarded)),
-        expiry_s,
-    )
+    ((!forwarded.is_empty()).then(|| Arc::from(forwarded)), expiry_s)
 }
 
 fn check_client(client: &str) -> Result<(), CloseReason> {
-    if client.contains('\0') {
-        Err(CloseReason::Identifier)
-    } else {
-        Ok(())
-    }
+    if client.contains('\0') { Err(CloseReason::Identifier) } else { Ok(()) }
 }
 
 fn will_topic(topic: &str) -> Result<Topic, CloseReason> {
@@ -280,67 +260,17 @@ mod tests {
     fn what_is_no_connect_is_refused_in_words_that_the_client_knows() {
         let none: &[u8] = &[];
         check(b"", None, CloseReason::Malformed, none);
-        check(
-            b"\0\x04MQTX\x04\x02\0\0\0\x01a",
-            None,
-            CloseReason::Malformed,
-            none,
-        );
-        check(
-            b"\0\x04MQTT\x06\x02\0\0\0\x01a",
-            V3,
-            CloseReason::Version,
-            &[0x20, 2, 0, 1],
-        );
-        check(
-            b"\0\x06MQIsdp\x03\x02\0\0\0\x01a",
-            V3,
-            CloseReason::Version,
-            &[0x20, 2, 0, 1],
-        );
+        check(b"\0\x04MQTX\x04\x02\0\0\0\x01a", None, CloseReason::Malformed, none);
+        check(b"\0\x04MQTT\x06\x02\0\0\0\x01a", V3, CloseReason::Version, &[0x20, 2, 0, 1]);
+        check(b"\0\x06MQIsdp\x03\x02\0\0\0\x01a", V3, CloseReason::Version, &[0x20, 2, 0, 1]);
         check(b"\0\x04MQTT\x04", V3, CloseReason::Malformed, none);
-        check(
-            b"\0\x04MQTT\x04\x03\0\0\0\x01a",
-            V3,
-            CloseReason::Malformed,
-            none,
-        );
-        check(
-            b"\0\x04MQTT\x04\x12\0\0\0\x01a",
-            V3,
-            CloseReason::Malformed,
-            none,
-        );
-        check(
-            b"\0\x04MQTT\x04\x1E\0\0\0\x01a\0\x01t\0\0",
-            V3,
-            CloseReason::Malformed,
-            none,
-        );
-        check(
-            b"\0\x04MQTT\x04\x02\0\0\0\x01ax",
-            V3,
-            CloseReason::Malformed,
-            none,
-        );
-        check(
-            b"\0\x04MQTT\x04\x02\0\0\0\x01\xFF",
-            V3,
-            CloseReason::Malformed,
-            none,
-        );
-        check(
-            b"\0\x04MQTT\x04\0\0\0\0\0",
-            V3,
-            CloseReason::Identifier,
-            &[0x20, 2, 0, 2],
-        );
-        check(
-            b"\0\x04MQTT\x04\x06\0\0\0\x01a\0\x01+\0\0",
-            V3,
-            CloseReason::TopicName,
-            none,
-        );
+        check(b"\0\x04MQTT\x04\x03\0\0\0\x01a", V3, CloseReason::Malformed, none);
+        check(b"\0\x04MQTT\x04\x12\0\0\0\x01a", V3, CloseReason::Malformed, none);
+        check(b"\0\x04MQTT\x04\x1E\0\0\0\x01a\0\x01t\0\0", V3, CloseReason::Malformed, none);
+        check(b"\0\x04MQTT\x04\x02\0\0\0\x01ax", V3, CloseReason::Malformed, none);
+        check(b"\0\x04MQTT\x04\x02\0\0\0\x01\xFF", V3, CloseReason::Malformed, none);
+        check(b"\0\x04MQTT\x04\0\0\0\0\0", V3, CloseReason::Identifier, &[0x20, 2, 0, 2]);
+        check(b"\0\x04MQTT\x04\x06\0\0\0\x01a\0\x01+\0\0", V3, CloseReason::TopicName, none);
         check(
             b"\0\x04MQTT\x05\x02\0\0\0\0\x02a",
             V5,
@@ -348,15 +278,7 @@ mod tests {
             &[0x20, 3, 0, 0x81, 0],
         );
         let method = b"\0\x04MQTT\x05\x02\0\0\x06\x15\0\x03abc\0\x01a";
-        check(
-            method,
-            V5,
-            CloseReason::Authentication,
-            &[0x20, 3, 0, 0x8C, 0],
-        );
-        assert_eq!(
-            read(1, b"").err().map(|refusal| refusal.version),
-            Some(None)
-        );
+        check(method, V5, CloseReason::Authentication, &[0x20, 3, 0, 0x8C, 0]);
+        assert_eq!(read(1, b"").err().map(|refusal| refusal.version), Some(None));
     }
 }

@@ -219,17 +219,7 @@ mod tests {
 
     #[test]
     fn numbers_follow_the_order_of_all() {
-        assert!(
-            CloseReason::ALL
-                .iter()
-                .enumerate()
-                .all(|(at, reason)| *reason as usize == at)
-        );
-        assert!(
-            DropReason::ALL
-                .iter()
-                .enumerate()
-                .all(|(at, reason)| *reason as usize == at)
-        );
+        assert!(CloseReason::ALL.iter().enumerate().all(|(at, reason)| *reason as usize == at));
+        assert!(DropReason::ALL.iter().enumerate().all(|(at, reason)| *reason as usize == at));
     }
 }

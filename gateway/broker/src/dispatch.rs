@@ -89,10 +89,7 @@ impl Broker {
 
     /// Whether so much of a packet may be kept, beside what is kept for others.
     fn may_keep(&self, bytes: usize) -> bool {
-        let room = self
-            .limits
-            .buffered_bytes_max
-            .saturating_sub(self.clients.held_bytes());
+        let room = self.limits.buffered_bytes_max.saturating_sub(self.clients.held_bytes());
         bytes <= PARTIAL_BYTES_FREE.max(room)
     }
 
@@ -187,9 +184,7 @@ impl Broker {
             packet::SUBSCRIBE => self.handle_subscribe(slot, version, body),
             packet::UNSUBSCRIBE => self.handle_unsubscribe(slot, version, body),
             packet::PINGREQ if body.is_empty() => {
-                self.clients.write(slot, |out| {
-                    out.extend_from_slice(&[packet::PINGRESP << 4, 0])
-                });
+                self.clients.write(slot, |out| out.extend_from_slice(&[packet::PINGRESP << 4, 0]));
                 Ok(())
             }
             packet::PINGREQ => Err(CloseReason::Malformed),
@@ -216,14 +211,8 @@ impl Broker {
             return;
         };
         let found = session.inbound.release(packet_id);
-        let reason = if found || version == Version::V3_1_1 {
-            0
-        } else {
-            NOT_FOUND
-        };
-        self.clients.write(slot, |out| {
-            wire::write_ack(out, packet::PUBCOMP, packet_id, reason)
-        });
+        let reason = if found || version == Version::V3_1_1 { 0 } else { NOT_FOUND };
+        self.clients.write(slot, |out| wire::write_ack(out, packet::PUBCOMP, packet_id, reason));
     }
 }
 

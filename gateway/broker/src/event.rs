@@ -22,9 +22,5 @@ pub enum Event {
         ack: Option<AckTo>,
     },
     /// When a connected client is no longer: nobody waits for its acks. Comes after its will, once.
-    Gone {
-        conn: ConnId,
-        client: Arc<str>,
-        reason: CloseReason,
-    },
+    Gone { conn: ConnId, client: Arc<str>, reason: CloseReason },
 }

@@ -61,11 +61,7 @@ impl Inbound {
 
     /// Opens an entry for a new PUBLISH.
     pub fn begin(&mut self, packet_id: u16, qos: QoS) {
-        let waits = if qos == QoS::ExactlyOnce {
-            Waits::CoreThenRec
-        } else {
-            Waits::CoreThenAck
-        };
+        let waits = if qos == QoS::ExactlyOnce { Waits::CoreThenRec } else { Waits::CoreThenAck };
         self.open.push_back((packet_id, waits));
         self.unacked += 1;
     }
@@ -91,10 +87,7 @@ impl Inbound {
 
     /// The client has sent PUBREL: whether there was such an entry.
     pub fn release(&mut self, packet_id: u16) -> bool {
-        let found = self
-            .open
-            .iter()
-            .position(|entry| *entry == (packet_id, Waits::Release));
+        let found = self.open.iter().position(|entry| *entry == (packet_id, Waits::Release));
         found.is_some_and(|at| self.open.remove(at).is_some())
     }
 }

@@ -29,10 +29,7 @@ pub(crate) struct Properties {
 }
 
 impl Properties {
-    pub const NONE: Properties = Properties {
-        forwarded: None,
-        expires: None,
-    };
+    pub const NONE: Properties = Properties { forwarded: None, expires: None };
 
     pub fn forwarded(&self) -> &[u8] {
         self.forwarded.as_deref().unwrap_or_default()
@@ -145,11 +142,7 @@ mod tests {
         let read = read(bytes, Timestamp(500));
         let shown = read.as_ref().map(|inbound| {
             let properties = &inbound.properties;
-            (
-                properties.forwarded(),
-                properties.expires.map(|at| at.0),
-                inbound.topic_alias,
-            )
+            (properties.forwarded(), properties.expires.map(|at| at.0), inbound.topic_alias)
         });
         assert_eq!(shown.map_err(|reason| *reason), expect);
     }
@@ -172,29 +165,13 @@ mod tests {
         check(&[], Ok((&[], None, None)));
         check(&[0x23, 0, 7], Ok((&[], None, Some(7))));
         let user = [0x26, 0, 1, b'k', 0, 1, b'v'];
-        let bytes = [
-            &user[..],
-            &[0x02, 0, 0, 0, 2],
-            &user,
-            &[0x01, 1, 0x23, 0, 1],
-        ]
-        .concat();
-        check(
-            &bytes,
-            Ok((
-                &[&user[..], &user, &[0x01, 1]].concat(),
-                Some(2500),
-                Some(1),
-            )),
-        );
+        let bytes = [&user[..], &[0x02, 0, 0, 0, 2], &user, &[0x01, 1, 0x23, 0, 1]].concat();
+        check(&bytes, Ok((&[&user[..], &user, &[0x01, 1]].concat(), Some(2500), Some(1))));
     }
 
     #[test]
     fn a_subscriber_is_told_what_is_left() {
-        let properties = Properties {
-            forwarded: None,
-            expires: Some(Timestamp(5000)),
-        };
+        let properties = Properties { forwarded: None, expires: Some(Timestamp(5000)) };
         assert_eq!(properties.expiry_left_s(Timestamp(3999)), Some(2));
         assert!(!properties.has_expired(Timestamp(4999)));
         assert!(properties.has_expired(Timestamp(5000)));

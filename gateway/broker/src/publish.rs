@@ -32,19 +32,9 @@ impl Broker {
         body: &[u8],
     ) -> Result<(), CloseReason> {
         let publish = wire::read_publish(version, flags, body)?;
-        let properties::Inbound {
-            properties,
-            topic_alias,
-        } = properties::read(publish.properties, self.now)?;
-        let Broker {
-            clients,
-            topics,
-            subscriptions,
-            limits,
-            counters,
-            retained,
-            ..
-        } = self;
+        let properties::Inbound { properties, topic_alias } =
+            properties::read(publish.properties, self.now)?;
+        let Broker { clients, topics, subscriptions, limits, counters, retained, .. } = self;
         let Some(session) = clients.session(slot) else {
             return Ok(());
         };
@@ -53,12 +43,8 @@ impl Broker {
             None => None,
             Some(alias) => resolve_alias(session, alias, publish.topic, limits)?,
         };
-        let name = known
-            .as_ref()
-            .map_or(publish.topic, |topic| topic.as_str().as_bytes());
-        let entry = topics
-            .find(name, subscriptions)
-            .ok_or_else(|| why_no_topic(name))?;
+        let name = known.as_ref().map_or(publish.topic, |topic| topic.as_str().as_bytes());
+        let entry = topics.find(name, subscriptions).ok_or_else(|| why_no_topic(name))?;
         if let Some(alias) = topic_alias
             && known.is_none()
         {
@@ -104,11 +90,7 @@ impl Broker {
             &properties,
             from,
             clients,
-            Context {
-                counters,
-                limits,
-                now: self.now,
-            },
+            Context { counters, limits, now: self.now },
         );
         keep(retained, &message, &properties, limits, counters, self.now);
         let source = clients.get(slot).conn;
@@ -124,32 +106,12 @@ impl Broker {
         properties: &Properties,
         from: Option<Slot>,
     ) {
-        let Broker {
-            clients,
-            topics,
-            subscriptions,
-            limits,
-            counters,
-            retained,
-            now,
-            ..
-        } = self;
+        let Broker { clients, topics, subscriptions, limits, counters, retained, now, .. } = self;
         let entry = topics
             .find(message.topic.as_str().as_bytes(), subscriptions)
             .expect("a Topic has been checked to be one");
-        let context = Context {
-            counters,
-            limits,
-            now: *now,
-        };
-        fan_out(
-            &entry.deliveries,
-            message,
-            properties,
-            from,
-            clients,
-            context,
-        );
+        let context = Context { counters, limits, now: *now };
+        fan_out(&entry.deliveries, message, properties, from, clients, context);
         keep(retained, message, properties, limits, counters, *now);
     }
 
@@ -185,11 +147,7 @@ fn fan_out(
     clients: &mut Clients,
     context: Context<'_>,
 ) {
-    let Context {
-        counters,
-        limits,
-        now,
-    } = context;
+    let Context { counters, limits, now } = context;
     for delivery in deliveries {
         let merged = if from == Some(delivery.slot) {
             let Some(own) = &delivery.own else { continue };
@@ -206,15 +164,7 @@ fn fan_out(
             subscription_ids: &merged.ids,
             patient: false,
         };
-        clients.send(
-            delivery.slot,
-            &sending,
-            Context {
-                counters,
-                limits,
-                now,
-            },
-        );
+        clients.send(delivery.slot, &sending, Context { counters, limits, now });
     }
 }
 
@@ -268,9 +218,7 @@ fn refuse(clients: &mut Clients, slot: Slot, version: Version, publish: &Publish
         Version::V3_1_1 => 0,
         Version::V5 => NOT_AUTHORIZED,
     };
-    clients.write(slot, |out| {
-        wire::write_ack(out, packet_type, publish.packet_id, reason)
-    });
+    clients.write(slot, |out| wire::write_ack(out, packet_type, publish.packet_id, reason));
 }
 
 /// The topic behind an alias; `None` when the PUBLISH names a topic for it (MQTT 5, 3.3.2.3.4).

@@ -45,10 +45,7 @@ impl Retained {
             return true;
         }
         let kept = Kept {
-            message: Message {
-                dup: false,
-                ..message.clone()
-            },
+            message: Message { dup: false, ..message.clone() },
             properties: properties.clone(),
         };
         let fits = |store: &Retained| {
@@ -137,31 +134,20 @@ mod tests {
     }
 
     fn set(store: &mut Retained, topic: &str, payload: &str, limits: &Limits) -> bool {
-        store.set(
-            &message(topic, payload),
-            &Properties::NONE,
-            limits,
-            Timestamp(0),
-        )
+        store.set(&message(topic, payload), &Properties::NONE, limits, Timestamp(0))
     }
 
     #[track_caller]
     fn check(store: &Retained, filter: &str, expect: &[&str]) {
         let filter = Filter::new(filter).expect("a good filter");
-        let topics: Vec<&str> = store
-            .matching(&filter, Timestamp(0))
-            .map(|kept| kept.message.topic.as_str())
-            .collect();
+        let topics: Vec<&str> =
+            store.matching(&filter, Timestamp(0)).map(|kept| kept.message.topic.as_str()).collect();
         assert_eq!(topics, expect, "{filter}");
     }
 
     #[test]
     fn no_room_means_not_kept_and_nothing_old_left() {
-        let limits = Limits {
-            retained_messages_max: 2,
-            retained_bytes_max: 20,
-            ..Limits::DEV
-        };
+        let limits = Limits { retained_messages_max: 2, retained_bytes_max: 20, ..Limits::DEV };
         let mut store = Retained::default();
         assert!(set(&mut store, "a", "123", &limits));
         assert!(set(&mut store, "b", "123", &limits));
@@ -175,25 +161,14 @@ mod tests {
 
     #[test]
     fn an_expired_message_is_not_there_and_makes_room() {
-        let limits = Limits {
-            retained_messages_max: 1,
-            ..Limits::DEV
-        };
+        let limits = Limits { retained_messages_max: 1, ..Limits::DEV };
         let mut store = Retained::default();
-        let soon = Properties {
-            forwarded: None,
-            expires: Some(Timestamp(10)),
-        };
+        let soon = Properties { forwarded: None, expires: Some(Timestamp(10)) };
         assert!(store.set(&message("a", "1"), &soon, &limits, Timestamp(0)));
         assert!(!store.set(&message("b", "1"), &Properties::NONE, &limits, Timestamp(9)));
         let all = Filter::new("#").expect("a filter");
         assert_eq!(store.matching(&all, Timestamp(10)).count(), 0);
-        assert!(store.set(
-            &message("b", "1"),
-            &Properties::NONE,
-            &limits,
-            Timestamp(10)
-        ));
+        assert!(store.set(&message("b", "1"), &Properties::NONE, &limits, Timestamp(10)));
         check(&store, "#", &["b"]);
     }
 
@@ -209,9 +184,7 @@ mod tests {
     #[test]
     fn filters_find_what_they_match() {
         let mut store = Retained::default();
-        for topic in [
-            "/", "a", "a/b", "a/b/c", "a/bc", "ab", "b/a/x", "b/b/x", "$x/a",
-        ] {
+        for topic in ["/", "a", "a/b", "a/b/c", "a/bc", "ab", "b/a/x", "b/b/x", "$x/a"] {
             assert!(set(&mut store, topic, "1", &Limits::DEV));
         }
         check(&store, "a", &["a"]);
@@ -223,10 +196,6 @@ mod tests {
         check(&store, "/+", &["/"]);
         check(&store, "$x/#", &["$x/a"]);
         check(&store, "nothing/#", &[]);
-        check(
-            &store,
-            "#",
-            &["/", "a", "a/b", "a/b/c", "a/bc", "ab", "b/a/x", "b/b/x"],
-        );
+        check(&store, "#", &["/", "a", "a/b", "a/b/c", "a/bc", "ab", "b/a/x", "b/b/x"]);
     }
 }

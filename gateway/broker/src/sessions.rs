@@ -24,22 +24,15 @@ impl Broker {
             self.close(old, CloseReason::TakenOver);
         }
         if self.slots.len() >= self.limits.clients_max {
-            return self.refuse(
-                slot,
-                Refusal {
-                    version: Some(version),
-                    reason: CloseReason::Busy,
-                },
-            );
+            return self
+                .refuse(slot, Refusal { version: Some(version), reason: CloseReason::Busy });
         }
         self.admit(slot, connect);
     }
 
     fn admit(&mut self, slot: Slot, connect: Connect) {
         let assigned = connect.client.is_empty().then(|| self.assign_name());
-        let client = assigned
-            .clone()
-            .unwrap_or_else(|| Arc::from(connect.client.as_str()));
+        let client = assigned.clone().unwrap_or_else(|| Arc::from(connect.client.as_str()));
         let keep_alive_s = match connect.version {
             Version::V3_1_1 => connect.keep_alive_s,
             Version::V5 => connect.keep_alive_s.min(self.limits.keep_alive_max_s),
@@ -50,8 +43,7 @@ impl Broker {
             session_refused: connect.wants_session,
         };
         let connack = connect::write_accepted(connect.version, &accepted, &self.limits);
-        self.clients
-            .write(slot, |out| out.extend_from_slice(&connack));
+        self.clients.write(slot, |out| out.extend_from_slice(&connack));
 
         let silence_max_ms = u64::from(keep_alive_s) * 1500;
         let inflight_max = connect.receive_max.min(self.limits.inflight_max);
@@ -87,8 +79,7 @@ impl Broker {
 
     fn refuse(&mut self, slot: Slot, refusal: Refusal) {
         let connack = connect::write_refused(&refusal);
-        self.clients
-            .write(slot, |out| out.extend_from_slice(&connack));
+        self.clients.write(slot, |out| out.extend_from_slice(&connack));
         self.close(slot, refusal.reason);
     }
 
@@ -108,20 +99,12 @@ impl Broker {
     }
 
     fn end_session(&mut self, slot: Slot, session: Session, reason: CloseReason) {
-        let Session {
-            client,
-            version,
-            outbound,
-            will,
-            filters,
-            ..
-        } = session;
+        let Session { client, version, outbound, will, filters, .. } = session;
         if version == Version::V5
             && let Some(code) = reason.code()
         {
             let disconnect = [packet::DISCONNECT << 4, 1, code];
-            self.clients
-                .write(slot, |out| out.extend_from_slice(&disconnect));
+            self.clients.write(slot, |out| out.extend_from_slice(&disconnect));
         }
         for filter in &filters {
             self.subscriptions.remove(filter, slot);
@@ -130,19 +113,14 @@ impl Broker {
         self.slots.remove(&client);
         self.counters.clients -= 1;
         let (inflight, queued) = outbound.waiting();
-        self.counters
-            .drop_many(DropReason::ClientGone, inflight + queued);
+        self.counters.drop_many(DropReason::ClientGone, inflight + queued);
         if reason.publishes_will()
             && let Some(will) = will
         {
             self.publish_will(&client, &will);
         }
         let conn = self.clients.get(slot).conn;
-        self.events.push_back(Event::Gone {
-            conn,
-            client,
-            reason,
-        });
+        self.events.push_back(Event::Gone { conn, client, reason });
     }
 
     /// A connection's deadline has come.

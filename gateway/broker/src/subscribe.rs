@@ -95,19 +95,13 @@ impl Broker {
                 }
                 Err(refused) => {
                     self.counters.subscriptions_refused += 1;
-                    if version == Version::V3_1_1 {
-                        code::FAILURE
-                    } else {
-                        refused
-                    }
+                    if version == Version::V3_1_1 { code::FAILURE } else { refused }
                 }
             });
         }
         self.counters.subscriptions = self.subscriptions.len() as u64;
         const SUBACK: u8 = 0x90;
-        self.clients.write(slot, |out| {
-            write_codes(out, SUBACK, version, packet_id, &codes)
-        });
+        self.clients.write(slot, |out| write_codes(out, SUBACK, version, packet_id, &codes));
         for (filter, options) in retained_due {
             self.send_retained(slot, &filter, &options);
         }
@@ -136,14 +130,7 @@ impl Broker {
     }
 
     fn send_retained(&mut self, slot: Slot, filter: &Filter, options: &Options) {
-        let Broker {
-            retained,
-            clients,
-            counters,
-            limits,
-            now,
-            ..
-        } = self;
+        let Broker { retained, clients, counters, limits, now, .. } = self;
         let id = [options.id];
         for kept in retained.matching(filter, *now) {
             let sending = Sending {
@@ -155,15 +142,7 @@ impl Broker {
                 subscription_ids: if options.id == 0 { &[] } else { &id },
                 patient: true,
             };
-            clients.send(
-                slot,
-                &sending,
-                Context {
-                    counters,
-                    limits,
-                    now: *now,
-                },
-            );
+            clients.send(slot, &sending, Context { counters, limits, now: *now });
         }
     }
 
@@ -197,19 +176,11 @@ impl Broker {
         if packet_id == 0 {
             return Err(CloseReason::Malformed);
         }
-        let codes: Vec<u8> = filters
-            .map(|filter| self.unsubscribe(slot, filter))
-            .collect();
+        let codes: Vec<u8> = filters.map(|filter| self.unsubscribe(slot, filter)).collect();
         self.counters.subscriptions = self.subscriptions.len() as u64;
         const UNSUBACK: u8 = 0xB0;
-        let codes = if version == Version::V3_1_1 {
-            &[]
-        } else {
-            &codes[..]
-        };
-        self.clients.write(slot, |out| {
-            write_codes(out, UNSUBACK, version, packet_id, codes)
-        });
+        let codes = if version == Version::V3_1_1 { &[] } else { &codes[..] };
+        self.clients.write(slot, |out| write_codes(out, UNSUBACK, version, packet_id, codes));
         Ok(())
     }
 

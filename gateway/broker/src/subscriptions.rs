@@ -88,11 +88,7 @@ impl Subscriptions {
         found.sort_by_key(|(slot, _)| *slot);
         for (slot, options) in found {
             if out.last().is_none_or(|last| last.slot != slot) {
-                out.push(Delivery {
-                    slot,
-                    to: Merged::default(),
-                    own: None,
-                });
+                out.push(Delivery { slot, to: Merged::default(), own: None });
             }
             let last = out.last_mut().expect("one was pushed when there was none");
             last.to.add(options);
@@ -114,44 +110,17 @@ mod tests {
     #[test]
     fn overlapping_filters_are_one_delivery() {
         let mut subscriptions = Subscriptions::default();
-        let loud = Options {
-            qos: QoS::AtLeastOnce,
-            no_local: true,
-            id: 7,
-            ..Options::default()
-        };
-        let quiet = Options {
-            retain_as_published: true,
-            id: 8,
-            ..Options::default()
-        };
+        let loud = Options { qos: QoS::AtLeastOnce, no_local: true, id: 7, ..Options::default() };
+        let quiet = Options { retain_as_published: true, id: 8, ..Options::default() };
         subscriptions.insert(&filter("a/#"), 1, loud);
         subscriptions.insert(&filter("a/+"), 1, quiet);
         subscriptions.insert(&filter("a/b"), 2, loud);
         let mut out = Vec::new();
         subscriptions.matches(&Topic::new("a/b").expect("a topic"), &mut out);
-        let both = Merged {
-            qos: QoS::AtLeastOnce,
-            retain_as_published: true,
-            ids: vec![7, 8],
-        };
-        let own = Merged {
-            qos: QoS::AtMostOnce,
-            retain_as_published: true,
-            ids: vec![8],
-        };
-        assert_eq!(
-            out[0],
-            Delivery {
-                slot: 1,
-                to: both,
-                own: Some(own)
-            }
-        );
-        assert_eq!(
-            (out[1].slot, out[1].to.qos, &out[1].own),
-            (2, QoS::AtLeastOnce, &None)
-        );
+        let both = Merged { qos: QoS::AtLeastOnce, retain_as_published: true, ids: vec![7, 8] };
+        let own = Merged { qos: QoS::AtMostOnce, retain_as_published: true, ids: vec![8] };
+        assert_eq!(out[0], Delivery { slot: 1, to: both, own: Some(own) });
+        assert_eq!((out[1].slot, out[1].to.qos, &out[1].own), (2, QoS::AtLeastOnce, &None));
         assert_eq!(out.len(), 2);
     }
 
@@ -160,17 +129,11 @@ mod tests {
         let mut subscriptions = Subscriptions::default();
         assert!(subscriptions.insert(&filter("a"), 1, Options::default()));
         let before = subscriptions.generation();
-        let options = Options {
-            qos: QoS::AtLeastOnce,
-            ..Options::default()
-        };
+        let options = Options { qos: QoS::AtLeastOnce, ..Options::default() };
         assert!(!subscriptions.insert(&filter("a"), 1, options));
         assert_ne!(subscriptions.generation(), before);
         let mut out = Vec::new();
         subscriptions.matches(&Topic::new("a").expect("a topic"), &mut out);
-        assert_eq!(
-            (out.len(), out[0].to.qos, subscriptions.len()),
-            (1, QoS::AtLeastOnce, 1)
-        );
+        assert_eq!((out.len(), out[0].to.qos, subscriptions.len()), (1, QoS::AtLeastOnce, 1));
     }
 }

@@ -38,13 +38,7 @@ impl Topics {
     pub fn new(topics_max: usize) -> Topics {
         let sets = (topics_max / WAYS).max(1);
         let entries = (0..sets * WAYS).map(|_| None).collect();
-        Topics {
-            tags: vec![0; sets * WAYS].into(),
-            entries,
-            long: None,
-            sets,
-            victim: 0,
-        }
+        Topics { tags: vec![0; sets * WAYS].into(), entries, long: None, sets, victim: 0 }
     }
 
     /// The entry of a topic name, brought up to date; `None` when it is not a topic name.
@@ -54,9 +48,7 @@ impl Topics {
             self.long.insert(Entry::new(name)?)
         } else {
             let place = self.place(name)?;
-            self.entries[place]
-                .as_mut()
-                .expect("a place that was just found or filled")
+            self.entries[place].as_mut().expect("a place that was just found or filled")
         };
         if entry.generation != subscriptions.generation() {
             entry.generation = subscriptions.generation();
@@ -98,11 +90,7 @@ impl Topics {
 impl Entry {
     fn new(name: &[u8]) -> Option<Entry> {
         let topic = Topic::new(str::from_utf8(name).ok()?).ok()?;
-        Some(Entry {
-            topic,
-            deliveries: Vec::new(),
-            generation: u64::MAX,
-        })
+        Some(Entry { topic, deliveries: Vec::new(), generation: u64::MAX })
     }
 }
 
@@ -144,11 +132,7 @@ mod tests {
         let (mut topics, mut subscriptions) = (Topics::new(8), Subscriptions::default());
         let filter = Filter::new("a/+").expect("a filter");
         let count = |topics: &mut Topics, subscriptions: &Subscriptions| {
-            topics
-                .find(b"a/b", subscriptions)
-                .expect("a topic")
-                .deliveries
-                .len()
+            topics.find(b"a/b", subscriptions).expect("a topic").deliveries.len()
         };
         assert_eq!(count(&mut topics, &subscriptions), 0);
         subscriptions.insert(&filter, 3, Options::default());
@@ -162,14 +146,9 @@ mod tests {
         let (mut topics, subscriptions) = (Topics::new(8), Subscriptions::default());
         for round in 0..3 {
             for n in 0..100 {
-                let name = if n % 10 == 0 {
-                    format!("{n}/{}", "x".repeat(400))
-                } else {
-                    format!("t/{n}")
-                };
-                let entry = topics
-                    .find(name.as_bytes(), &subscriptions)
-                    .expect("a topic");
+                let name =
+                    if n % 10 == 0 { format!("{n}/{}", "x".repeat(400)) } else { format!("t/{n}") };
+                let entry = topics.find(name.as_bytes(), &subscriptions).expect("a topic");
                 assert_eq!(entry.topic.as_str(), name, "round {round}");
             }
         }
@@ -180,9 +159,7 @@ mod tests {
     fn a_made_collision_is_not_mistaken() {
         let (mut topics, subscriptions) = (Topics::new(8), Subscriptions::default());
         let after = |chunk: &[u8; 8]| {
-            (16u64.rotate_left(5) ^ u64::from_le_bytes(*chunk))
-                .wrapping_mul(MIX)
-                .rotate_left(5)
+            (16u64.rotate_left(5) ^ u64::from_le_bytes(*chunk)).wrapping_mul(MIX).rotate_left(5)
         };
         let (name, first, mut second) = (b"aaaaaaaabbbbbbbb", b"aaaaaaac", *b"bbbbbbbb");
         let shift = after(b"aaaaaaaa") ^ after(first);
@@ -193,27 +170,14 @@ mod tests {
         assert_eq!(hash(name), hash(&other));
         assert!(topics.find(name, &subscriptions).is_some());
         let found = topics.find(&other, &subscriptions);
-        assert_ne!(
-            found.map(|entry| entry.topic.as_str()),
-            Some("aaaaaaaabbbbbbbb")
-        );
+        assert_ne!(found.map(|entry| entry.topic.as_str()), Some("aaaaaaaabbbbbbbb"));
     }
 
     #[test]
     fn a_repeated_topic_is_the_same_allocation() {
         let (mut topics, subscriptions) = (Topics::new(8), Subscriptions::default());
-        let first = topics
-            .find(b"a/b", &subscriptions)
-            .expect("a topic")
-            .topic
-            .as_str()
-            .as_ptr();
-        let second = topics
-            .find(b"a/b", &subscriptions)
-            .expect("a topic")
-            .topic
-            .as_str()
-            .as_ptr();
+        let first = topics.find(b"a/b", &subscriptions).expect("a topic").topic.as_str().as_ptr();
+        let second = topics.find(b"a/b", &subscriptions).expect("a topic").topic.as_str().as_ptr();
         assert_eq!(first, second);
     }
 }

@@ -55,9 +55,7 @@ pub(crate) fn frame(bytes: &[u8], packet_bytes_max: usize) -> Frame {
                 return Frame::TooLarge;
             }
             if end > bytes.len() {
-                return Frame::Partial {
-                    missing: end - bytes.len(),
-                };
+                return Frame::Partial { missing: end - bytes.len() };
             }
             return Frame::Whole { body, end };
         }
@@ -93,11 +91,7 @@ pub(crate) fn read_publish(
     }
     let mut reader = Reader(body);
     let topic = reader.bytes16()?;
-    let packet_id = if qos == QoS::AtMostOnce {
-        0
-    } else {
-        reader.u16()?
-    };
+    let packet_id = if qos == QoS::AtMostOnce { 0 } else { reader.u16()? };
     if packet_id == 0 && qos != QoS::AtMostOnce {
         return Err(Malformed);
     }
@@ -168,11 +162,7 @@ pub(crate) struct OutboundProperties<'a> {
 
 impl OutboundProperties<'_> {
     fn len(&self) -> usize {
-        let ids: usize = self
-            .subscription_ids
-            .iter()
-            .map(|id| 1 + varint_len(*id as usize))
-            .sum();
+        let ids: usize = self.subscription_ids.iter().map(|id| 1 + varint_len(*id as usize)).sum();
         self.forwarded.len() + if self.expiry_s.is_some() { 5 } else { 0 } + ids
     }
 }
@@ -180,10 +170,7 @@ impl OutboundProperties<'_> {
 impl PublishOut<'_> {
     fn body_len(&self) -> usize {
         let id = if self.qos == QoS::AtMostOnce { 0 } else { 2 };
-        let properties = self
-            .properties
-            .as_ref()
-            .map_or(0, |p| varint_len(p.len()) + p.len());
+        let properties = self.properties.as_ref().map_or(0, |p| varint_len(p.len()) + p.len());
         2 + self.topic.len() + id + properties + self.payload.len()
     }
 
@@ -247,11 +234,7 @@ pub(crate) fn read_ack(version: Version, body: &[u8]) -> Result<u16, Malformed> 
             }
         },
     };
-    if packet_id == 0 || !rest_is_fine {
-        Err(Malformed)
-    } else {
-        Ok(packet_id)
-    }
+    if packet_id == 0 || !rest_is_fine { Err(Malformed) } else { Ok(packet_id) }
 }
 
 #[cfg(test)]
@@ -276,11 +259,7 @@ mod tests {
     #[test]
     fn what_is_no_publish_is_malformed() {
         let check = |version, flags, body: &[u8]| {
-            assert_eq!(
-                read_publish(version, flags, body),
-                Err(Malformed),
-                "{flags} {body:?}"
-            );
+            assert_eq!(read_publish(version, flags, body), Err(Malformed), "{flags} {body:?}");
         };
         check(Version::V3_1_1, 0, &[]);
         check(Version::V3_1_1, 0, &[0, 2, b'a']);
@@ -319,9 +298,7 @@ mod tests {
             let mut out = Vec::new();
             outbound.write(&mut out);
             assert_eq!(out.len(), outbound.len());
-            let Frame::Whole { body, end } = frame(&out, 1 << 20) else {
-                panic!("{version:?}")
-            };
+            let Frame::Whole { body, end } = frame(&out, 1 << 20) else { panic!("{version:?}") };
             assert_eq!(end, out.len());
             let read = read_publish(version, out[0] & 0xF, &out[body..end]).expect("a publish");
             assert_eq!(

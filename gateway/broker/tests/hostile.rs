@@ -23,18 +23,8 @@ fn check(version: Version, bytes: &[u8], reason: CloseReason, code: u8) {
     if version == V5 {
         expect.insert(0, format!("DISCONNECT {code:02x}"));
     }
-    assert_eq!(
-        w.hear("x"),
-        expect,
-        "{version:?} {:?}",
-        &bytes[..bytes.len().min(40)]
-    );
-    assert_eq!(
-        w.broker.counters().closed(reason),
-        1,
-        "{:?}",
-        w.broker.counters()
-    );
+    assert_eq!(w.hear("x"), expect, "{version:?} {:?}", &bytes[..bytes.len().min(40)]);
+    assert_eq!(w.broker.counters().closed(reason), 1, "{:?}", w.broker.counters());
     assert_eq!(w.events(), [format!("gone x {}", reason.name())]);
     w.send("other", &publish(V3, 0, 0, "a", b"1"));
     assert_eq!(w.hear("other"), ["PUBLISH q0 a '1'"]);
@@ -68,24 +58,9 @@ fn malformed_packets_close() {
         malformed(&[0xE1, 0]);
     }
     check(V3, &packet(0x40, &[&[0, 1, 0]]), CloseReason::Malformed, 0);
-    check(
-        V3,
-        &subscribe(V3, 1, &[("a", 4)]),
-        CloseReason::Malformed,
-        0,
-    );
-    check(
-        V5,
-        &packet(0x40, &[&[0, 1, 0, 5]]),
-        CloseReason::Malformed,
-        0x81,
-    );
-    check(
-        V5,
-        &packet(0x30, &[&text("a"), &[9, 1]]),
-        CloseReason::Malformed,
-        0x81,
-    );
+    check(V3, &subscribe(V3, 1, &[("a", 4)]), CloseReason::Malformed, 0);
+    check(V5, &packet(0x40, &[&[0, 1, 0, 5]]), CloseReason::Malformed, 0x81);
+    check(V5, &packet(0x30, &[&text("a"), &[9, 1]]), CloseReason::Malformed, 0x81);
 }
 
 #[test]
@@ -106,18 +81,8 @@ fn packets_that_are_not_allowed_close() {
         name(&publish(version, 0, 0, "", b""));
         name(&publish(version, 0, 0, &"/".repeat(200), b""));
     }
-    check(
-        V5,
-        &publish_with(V5, 0, 0, "a", &[0x0B, 1], b""),
-        CloseReason::Protocol,
-        0x82,
-    );
-    check(
-        V5,
-        &subscribe_with(V5, 1, &[0x0B, 0], &[("a", 0)]),
-        CloseReason::Protocol,
-        0x82,
-    );
+    check(V5, &publish_with(V5, 0, 0, "a", &[0x0B, 1], b""), CloseReason::Protocol, 0x82);
+    check(V5, &subscribe_with(V5, 1, &[0x0B, 0], &[("a", 0)]), CloseReason::Protocol, 0x82);
 }
 
 #[test]
@@ -133,13 +98,7 @@ fn long_packets() {
         let topic = "t".repeat(65_535);
         w.send("x", &publish(version, 0, 0, &topic, b"1"));
         w.send("x", &publish(version, 0, 0, "a", b""));
-        assert_eq!(
-            w.hear("x"),
-            [
-                format!("PUBLISH q0 {topic} '1'"),
-                "PUBLISH q0 a ''".to_owned()
-            ]
-        );
+        assert_eq!(w.hear("x"), [format!("PUBLISH q0 {topic} '1'"), "PUBLISH q0 a ''".to_owned()]);
         w.send("x", &publish(version, 0, 0, "a", &vec![b'x'; 250_000]));
         assert_eq!(w.hear("x"), ["PUBLISH q0 a [250000]"]);
         assert_eq!(w.events().len(), 3);
@@ -148,10 +107,7 @@ fn long_packets() {
 
 #[test]
 fn a_too_long_connect_is_refused_before_it_is_kept() {
-    let mut w = World::new(Limits {
-        packet_bytes_max: 100,
-        ..Limits::DEV
-    });
+    let mut w = World::new(Limits { packet_bytes_max: 100, ..Limits::DEV });
     w.dial("x", V3);
     w.send("x", &[0x10, 99]);
     assert_eq!(w.hear("x"), ["close"]);
@@ -188,20 +144,11 @@ fn the_codec_librarys_packets_are_understood() {
         .expect("a publish");
     w.send("x", &publish.to_continuous_buffer());
     w.ack("x", 9);
-    let release = v3_1_1::Pubrel::builder()
-        .packet_id(9u16)
-        .build()
-        .expect("a pubrel");
+    let release = v3_1_1::Pubrel::builder().packet_id(9u16).build().expect("a pubrel");
     w.send("x", &release.to_continuous_buffer());
     assert_eq!(w.hear("x"), ["PUBREC 9", "PUBCOMP 9"]);
     w.hang_up("x");
-    assert_eq!(
-        w.hear("s"),
-        [
-            "PUBLISH q1 id 1 lib/a '1'",
-            "PUBLISH q1 id 2 lib/will 'bye'"
-        ]
-    );
+    assert_eq!(w.hear("s"), ["PUBLISH q1 id 1 lib/a '1'", "PUBLISH q1 id 2 lib/will 'bye'"]);
 
     // And what we write, the library reads back.
     w.broker.publish(&tidegate_core::Message {
@@ -218,9 +165,6 @@ fn the_codec_librarys_packets_are_understood() {
     let bytes = w.broker.output(conn).to_vec();
     let (read, used) =
         v5_0::Publish::parse(bytes[0] & 0xF, bytes[2..].into()).expect("a well-formed publish");
-    assert_eq!(
-        (read.topic_name(), read.packet_id(), used),
-        ("lib/b", Some(3), bytes.len() - 2)
-    );
+    assert_eq!((read.topic_name(), read.packet_id(), used), ("lib/b", Some(3), bytes.len() - 2));
     assert_eq!(read.payload().as_slice(), b"2");
 }

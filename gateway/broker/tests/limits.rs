@@ -15,15 +15,9 @@ fn world() -> World {
 
 #[test]
 fn more_unacked_messages_than_allowed() {
-    let limits = Limits {
-        receive_max: 2,
-        ..Limits::DEV
-    };
-    let three = [
-        publish(V3, 2, 1, "a", b"1"),
-        publish(V3, 4, 2, "a", b"2"),
-        publish(V3, 2, 3, "a", b"3"),
-    ];
+    let limits = Limits { receive_max: 2, ..Limits::DEV };
+    let three =
+        [publish(V3, 2, 1, "a", b"1"), publish(V3, 4, 2, "a", b"2"), publish(V3, 2, 3, "a", b"3")];
     let mut w = World::new(limits);
     w.join("x", V3);
     let conn = w.conn("x");
@@ -57,10 +51,7 @@ fn more_unacked_messages_than_allowed() {
 
 #[test]
 fn releases_that_never_come_have_an_end() {
-    let mut w = World::new(Limits {
-        receive_max: 2,
-        ..Limits::DEV
-    });
+    let mut w = World::new(Limits { receive_max: 2, ..Limits::DEV });
     w.join("x", V3);
     for id in 1..=9 {
         w.send("x", &publish(V3, 4, id, "a", b"1"));
@@ -73,42 +64,20 @@ fn releases_that_never_come_have_an_end() {
 #[test]
 fn a_client_that_does_not_ack_gets_no_more_than_its_window() {
     for (version, limits) in [
-        (
-            V3,
-            Limits {
-                inflight_max: 2,
-                queued_messages_max: 2,
-                ..Limits::DEV
-            },
-        ),
+        (V3, Limits { inflight_max: 2, queued_messages_max: 2, ..Limits::DEV }),
         // The client's own Receive Maximum is lower.
-        (
-            V5,
-            Limits {
-                queued_messages_max: 2,
-                ..Limits::DEV
-            },
-        ),
+        (V5, Limits { queued_messages_max: 2, ..Limits::DEV }),
     ] {
         let mut w = World::new(limits);
-        let hello = Hello {
-            properties: vec![0x21, 0, 2],
-            ..Hello::default()
-        };
+        let hello = Hello { properties: vec![0x21, 0, 2], ..Hello::default() };
         w.join_with("s", version, &hello);
         w.send("s", &subscribe(version, 1, &[("a", 1)]));
         w.hear("s");
         for n in 1..=6 {
-            w.broker
-                .publish(&reaction("a", &n.to_string(), QoS::AtLeastOnce, false));
+            w.broker.publish(&reaction("a", &n.to_string(), QoS::AtLeastOnce, false));
         }
-        w.broker
-            .publish(&reaction("a", "zero", QoS::AtMostOnce, false));
-        let expect = [
-            "PUBLISH q1 id 1 a '1'",
-            "PUBLISH q1 id 2 a '2'",
-            "PUBLISH q0 a 'zero'",
-        ];
+        w.broker.publish(&reaction("a", "zero", QoS::AtMostOnce, false));
+        let expect = ["PUBLISH q1 id 1 a '1'", "PUBLISH q1 id 2 a '2'", "PUBLISH q0 a 'zero'"];
         assert_eq!(w.hear("s"), expect);
         assert_eq!(w.broker.counters().dropped(DropReason::QueueFull), 2);
         w.send("s", &ack(0x40, 77));
@@ -123,26 +92,13 @@ fn a_client_that_does_not_ack_gets_no_more_than_its_window() {
 
 #[test]
 fn a_client_that_does_not_read_loses_qos_0_and_keeps_qos_1() {
-    let limits = Limits {
-        outbound_bytes_max: 1000,
-        ..Limits::DEV
-    };
+    let limits = Limits { outbound_bytes_max: 1000, ..Limits::DEV };
     let mut w = World::new(limits);
     w.join_subscribed("s", V3, &[("#", 1)]);
     let long = "x".repeat(390);
     for n in 0..4 {
-        w.broker.publish(&reaction(
-            &format!("zero/{n}"),
-            &long,
-            QoS::AtMostOnce,
-            false,
-        ));
-        w.broker.publish(&reaction(
-            &format!("one/{n}"),
-            &long,
-            QoS::AtLeastOnce,
-            false,
-        ));
+        w.broker.publish(&reaction(&format!("zero/{n}"), &long, QoS::AtMostOnce, false));
+        w.broker.publish(&reaction(&format!("one/{n}"), &long, QoS::AtLeastOnce, false));
     }
     let info = w.broker.clients().next().expect("a client");
     assert!(info.output_bytes <= 1000, "{info:?}");
@@ -160,18 +116,10 @@ fn a_client_that_does_not_read_loses_qos_0_and_keeps_qos_1() {
 
 #[test]
 fn retained_messages_wait_for_room() {
-    let mut w = World::new(Limits {
-        outbound_bytes_max: 500,
-        ..Limits::DEV
-    });
+    let mut w = World::new(Limits { outbound_bytes_max: 500, ..Limits::DEV });
     for n in 0..20 {
         let long = "x".repeat(400);
-        w.broker.publish(&reaction(
-            &format!("a/{n:02}"),
-            &long,
-            QoS::AtMostOnce,
-            true,
-        ));
+        w.broker.publish(&reaction(&format!("a/{n:02}"), &long, QoS::AtMostOnce, true));
     }
     w.join("s", V3);
     w.send("s", &subscribe(V3, 1, &[("a/#", 0)]));
@@ -183,38 +131,24 @@ fn retained_messages_wait_for_room() {
 #[test]
 fn a_client_gets_no_packet_longer_than_it_takes() {
     let mut w = world();
-    let hello = Hello {
-        properties: vec![0x27, 0, 0, 0, 50],
-        ..Hello::default()
-    };
+    let hello = Hello { properties: vec![0x27, 0, 0, 0, 50], ..Hello::default() };
     w.join_with("s", V5, &hello);
     w.send("s", &subscribe(V5, 1, &[("a", 1)]));
     w.hear("s");
     // 2 header, 3 topic, 2 id, 1 properties, 42 payload are 50.
-    w.broker
-        .publish(&reaction("a", &"x".repeat(43), QoS::AtLeastOnce, false));
-    w.broker
-        .publish(&reaction("a", &"x".repeat(42), QoS::AtLeastOnce, false));
+    w.broker.publish(&reaction("a", &"x".repeat(43), QoS::AtLeastOnce, false));
+    w.broker.publish(&reaction("a", &"x".repeat(42), QoS::AtLeastOnce, false));
     assert_eq!(w.hear("s"), ["PUBLISH q1 id 1 a [42]"]);
-    assert_eq!(
-        w.broker.counters().dropped(DropReason::TooLargeForClient),
-        1
-    );
+    assert_eq!(w.broker.counters().dropped(DropReason::TooLargeForClient), 1);
 }
 
 #[test]
 fn what_expired_in_the_queue_is_not_sent() {
-    let mut w = World::new(Limits {
-        inflight_max: 1,
-        ..Limits::DEV
-    });
+    let mut w = World::new(Limits { inflight_max: 1, ..Limits::DEV });
     w.join_subscribed("s", V5, &[("a", 1)]);
     w.join("x", V5);
     for (id, expiry_s) in [(1, 60), (2, 1), (3, 60)] {
-        w.send(
-            "x",
-            &publish_with(V5, 2, id, "a", &[0x02, 0, 0, 0, expiry_s], b"1"),
-        );
+        w.send("x", &publish_with(V5, 2, id, "a", &[0x02, 0, 0, 0, expiry_s], b"1"));
     }
     assert_eq!(w.hear("s"), ["PUBLISH q1 id 1 <02 00 00 00 3c> a '1'"]);
     w.wait(2_000);
@@ -227,19 +161,16 @@ fn what_expired_in_the_queue_is_not_sent() {
 fn packet_identifiers_come_round_and_are_not_used_twice() {
     let mut w = world();
     w.join_subscribed("s", V3, &[("a", 1)]);
-    w.broker
-        .publish(&reaction("a", "first", QoS::AtLeastOnce, false));
+    w.broker.publish(&reaction("a", "first", QoS::AtLeastOnce, false));
     w.hear("s");
     for n in 0..65_534u32 {
-        w.broker
-            .publish(&reaction("a", "", QoS::AtLeastOnce, false));
+        w.broker.publish(&reaction("a", "", QoS::AtLeastOnce, false));
         w.hear("s");
         let id = 2 + n as u16;
         assert_eq!(w.send("s", &ack(0x40, id)), 4);
     }
     assert_eq!(w.broker.counters().unknown_acks, 0);
-    w.broker
-        .publish(&reaction("a", "", QoS::AtLeastOnce, false));
+    w.broker.publish(&reaction("a", "", QoS::AtLeastOnce, false));
     assert_eq!(w.hear("s"), ["PUBLISH q1 id 2 a ''"]);
 }
 
@@ -261,28 +192,17 @@ fn a_paused_client_is_not_read_and_others_are() {
 
 #[test]
 fn what_is_kept_for_all_is_bounded_and_who_keeps_up_does_not_notice() {
-    let limits = Limits {
-        buffered_bytes_max: 10_000,
-        ..Limits::DEV
-    };
+    let limits = Limits { buffered_bytes_max: 10_000, ..Limits::DEV };
     let mut w = World::new(limits);
     w.join_subscribed("slow", V3, &[("a", 0)]);
     w.join_subscribed("slower", V3, &[("a", 1)]);
     w.join_subscribed("quick", V3, &[("a", 1)]);
     w.join("x", V3);
     for n in 0..30 {
-        w.broker
-            .publish(&reaction("a", &"x".repeat(990), QoS::AtLeastOnce, false));
-        assert_eq!(
-            w.hear("quick"),
-            [format!("PUBLISH q1 id {} a [990]", n + 1)]
-        );
+        w.broker.publish(&reaction("a", &"x".repeat(990), QoS::AtLeastOnce, false));
+        assert_eq!(w.hear("quick"), [format!("PUBLISH q1 id {} a [990]", n + 1)]);
         w.send("quick", &ack(0x40, n + 1));
-        assert!(
-            w.broker.buffered_bytes() <= 11_000,
-            "{}",
-            w.broker.buffered_bytes()
-        );
+        assert!(w.broker.buffered_bytes() <= 11_000, "{}", w.broker.buffered_bytes());
     }
     // Half a packet of a device is kept all the same, if it is short.
     let long = publish(V3, 0, 0, "b", &[b'x'; 5000]);
@@ -307,11 +227,9 @@ fn what_is_kept_for_all_is_bounded_and_who_keeps_up_does_not_notice() {
 fn a_client_that_does_not_read_its_answers_is_closed() {
     // Kept for one client: what was published to it, and 16 KiB of answers. For all together the same.
     for (own_max, all_max) in [(4096, 1 << 20), (1 << 20, 4096)] {
-        for (version, question) in [
-            (V3, vec![0xC0, 0]),
-            (V5, ack(0x62, 7)),
-            (V3, publish(V3, 2, 1, "a", b"1")),
-        ] {
+        for (version, question) in
+            [(V3, vec![0xC0, 0]), (V5, ack(0x62, 7)), (V3, publish(V3, 2, 1, "a", b"1"))]
+        {
             let mut w = World::new(Limits {
                 outbound_bytes_max: own_max,
                 buffered_bytes_max: all_max,
@@ -347,8 +265,7 @@ fn bytes_written_in_pieces_are_the_same_bytes() {
         let mut read = Vec::new();
         for n in 0..200 {
             let payload = n.to_string().repeat(n % 30);
-            w.broker
-                .publish(&reaction("a", &payload, QoS::AtMostOnce, false));
+            w.broker.publish(&reaction("a", &payload, QoS::AtMostOnce, false));
             let waiting = w.broker.output(conn);
             let taken = waiting[..piece.min(waiting.len())].to_vec();
             w.broker.written(conn, taken.len());
@@ -371,10 +288,7 @@ fn bytes_written_in_pieces_are_the_same_bytes() {
 
 #[test]
 fn too_many_transports_are_refused_and_no_identifier_comes_twice() {
-    let mut w = World::new(Limits {
-        clients_max: 1,
-        ..Limits::DEV
-    });
+    let mut w = World::new(Limits { clients_max: 1, ..Limits::DEV });
     let mut seen = std::collections::BTreeSet::new();
     for n in 0..9 {
         w.dial(&n.to_string(), V3);

@@ -24,10 +24,7 @@ fn no_ack_before_the_core_says_so_and_none_twice() {
         w.send("x", &publish(version, 2, 7, "a", b"1"));
         w.send("x", &publish(version, 2, 8, "a", b"2"));
         w.send("x", &publish(version, 0, 0, "a", b"3"));
-        assert_eq!(
-            w.events(),
-            ["x a q1 ack 7 '1'", "x a q1 ack 8 '2'", "x a q0 '3'"]
-        );
+        assert_eq!(w.events(), ["x a q1 ack 7 '1'", "x a q1 ack 8 '2'", "x a q0 '3'"]);
         assert_eq!(w.hear("x"), NOTHING);
         w.ack("x", 9);
         assert_eq!(w.hear("x"), NOTHING);
@@ -55,10 +52,7 @@ fn an_ack_for_a_connection_that_is_gone_is_nobodys() {
     let old = w.conn("x");
     w.hang_up("x");
     w.join("x", V3);
-    w.broker.ack(tidegate_core::message::AckTo {
-        source: old,
-        packet_id: 7,
-    });
+    w.broker.ack(tidegate_core::message::AckTo { source: old, packet_id: 7 });
     assert_eq!(w.hear("x"), NOTHING);
 }
 
@@ -81,14 +75,7 @@ fn qos_2_reaches_the_core_once_and_is_received_when_it_is_safe() {
         w.send("x", &ack(0x62, 7));
         assert_eq!(w.hear("x"), ["PUBCOMP 7"]);
         w.send("x", &ack(0x62, 7));
-        assert_eq!(
-            w.hear("x"),
-            [if version == V5 {
-                "PUBCOMP 7 92"
-            } else {
-                "PUBCOMP 7"
-            }]
-        );
+        assert_eq!(w.hear("x"), [if version == V5 { "PUBCOMP 7 92" } else { "PUBCOMP 7" }]);
         w.send("x", &first);
         assert_eq!(w.events(), ["x a q1 ack 7 '1'"]);
     }
@@ -132,24 +119,12 @@ fn a_message_goes_to_each_who_asked_once_and_to_the_core() {
 
 #[test]
 fn subscribing_is_answered_filter_by_filter() {
-    let limits = Limits {
-        subscriptions_max: 4,
-        filters_max: 5,
-        ..Limits::DEV
-    };
-    let filters = [
-        ("a/#/b", 0),
-        ("$share/g/a", 1),
-        ("a", 2),
-        ("b", 1),
-        ("c", 0),
-        ("d", 0),
-        ("e", 0),
-    ];
-    for (version, expect) in [
-        (V3, "SUBACK 9 80 80 01 01 80 80 80"),
-        (V5, "SUBACK 9 8f 9e 01 01 97 97 97"),
-    ] {
+    let limits = Limits { subscriptions_max: 4, filters_max: 5, ..Limits::DEV };
+    let filters =
+        [("a/#/b", 0), ("$share/g/a", 1), ("a", 2), ("b", 1), ("c", 0), ("d", 0), ("e", 0)];
+    for (version, expect) in
+        [(V3, "SUBACK 9 80 80 01 01 80 80 80"), (V5, "SUBACK 9 8f 9e 01 01 97 97 97")]
+    {
         let mut w = World::new(limits);
         w.join("x", version);
         w.send("x", &subscribe(version, 9, &filters));
@@ -158,19 +133,12 @@ fn subscribing_is_answered_filter_by_filter() {
         w.send("x", &subscribe(version, 9, &[("c", 0), ("d", 1), ("a", 0)]));
         w.send("x", &subscribe(version, 9, &[("e", 1)]));
         let full = if version == V5 { "97" } else { "80" };
-        assert_eq!(
-            w.hear("x"),
-            ["SUBACK 9 00 01 00".to_owned(), format!("SUBACK 9 {full}")]
-        );
+        assert_eq!(w.hear("x"), ["SUBACK 9 00 01 00".to_owned(), format!("SUBACK 9 {full}")]);
         w.join("y", version);
         w.send("y", &subscribe(version, 9, &[("c", 0), ("d", 1)]));
         assert_eq!(w.hear("y"), [format!("SUBACK 9 00 {full}")]);
         w.send("x", &unsubscribe(version, 3, &["a", "nothing", "a/#/b"]));
-        let expect = if version == V5 {
-            "UNSUBACK 3 00 11 8f"
-        } else {
-            "UNSUBACK 3"
-        };
+        let expect = if version == V5 { "UNSUBACK 3 00 11 8f" } else { "UNSUBACK 3" };
         assert_eq!(w.hear("x"), [expect]);
         w.send("y", &publish(version, 0, 0, "a", b"1"));
         assert_eq!(w.hear("x"), NOTHING);
@@ -184,10 +152,7 @@ fn no_local_and_subscription_identifiers() {
     let mut w = world();
     w.join("x", V5);
     // No-local 4; identifier 300 is two bytes.
-    w.send(
-        "x",
-        &subscribe_with(V5, 1, &[0x0B, 0xAC, 0x02], &[("a", 4 | 1)]),
-    );
+    w.send("x", &subscribe_with(V5, 1, &[0x0B, 0xAC, 0x02], &[("a", 4 | 1)]));
     w.send("x", &subscribe_with(V5, 2, &[0x0B, 5], &[("+", 0)]));
     w.join("y", V5);
     w.hear("x");
@@ -212,8 +177,7 @@ fn retained_messages_come_with_the_subscription() {
         w.send("x", &publish(version, 1, 0, "a/2", b"two"));
         w.send("x", &publish(version, 1, 0, "a/3", b"three"));
         w.send("x", &publish(version, 1, 0, "a/3", b""));
-        w.broker
-            .publish(&reaction("a/4", "four", QoS::AtLeastOnce, true));
+        w.broker.publish(&reaction("a/4", "four", QoS::AtLeastOnce, true));
         w.join("s", version);
         w.send("s", &subscribe(version, 1, &[("a/+", 1), ("a/2", 0)]));
         let expect = [
@@ -263,45 +227,29 @@ fn properties_are_passed_on_from_v5_to_v5() {
     let user = [0x26, 0, 1, b'k', 0, 1, b'v'];
     let properties = [&[0x02, 0, 0, 0, 10], &user[..], &[0x01, 1]].concat();
     w.send("x", &publish_with(V5, 1, 0, "a", &properties, b"1"));
-    assert_eq!(
-        w.hear("five"),
-        ["PUBLISH q0 <02 00 00 00 0a 26 00 01 6b 00 01 76 01 01> a '1'"]
-    );
+    assert_eq!(w.hear("five"), ["PUBLISH q0 <02 00 00 00 0a 26 00 01 6b 00 01 76 01 01> a '1'"]);
     assert_eq!(w.hear("three"), ["PUBLISH q0 a '1'"]);
     // What is retained has less time left, and then none.
     w.wait(4_500);
     w.send("five", &subscribe(V5, 1, &[("a", 0)]));
     let heard = w.hear("five");
-    assert_eq!(
-        heard[1],
-        "PUBLISH q0 retain <02 00 00 00 06 26 00 01 6b 00 01 76 01 01> a '1'"
-    );
+    assert_eq!(heard[1], "PUBLISH q0 retain <02 00 00 00 06 26 00 01 6b 00 01 76 01 01> a '1'");
     w.wait(5_500);
     w.send("five", &subscribe(V5, 1, &[("a", 0)]));
     assert_eq!(w.hear("five"), ["SUBACK 1 00"]);
-    assert!(
-        w.broker
-            .retained(&Filter::new("a").expect("a filter"))
-            .is_empty()
-    );
+    assert!(w.broker.retained(&Filter::new("a").expect("a filter")).is_empty());
 }
 
 #[test]
 fn topic_aliases() {
-    let mut w = World::new(Limits {
-        topic_aliases_max: 2,
-        ..Limits::DEV
-    });
+    let mut w = World::new(Limits { topic_aliases_max: 2, ..Limits::DEV });
     w.join("x", V5);
     let alias = |n: u8, topic: &str| publish_with(V5, 0, 0, topic, &[0x23, 0, n], b"1");
     w.send("x", &alias(2, "a"));
     w.send("x", &alias(2, ""));
     w.send("x", &alias(2, "b"));
     w.send("x", &alias(2, ""));
-    assert_eq!(
-        w.events(),
-        ["x a q0 '1'", "x a q0 '1'", "x b q0 '1'", "x b q0 '1'"]
-    );
+    assert_eq!(w.events(), ["x a q0 '1'", "x a q0 '1'", "x b q0 '1'", "x b q0 '1'"]);
     for bad in [alias(0, "a"), alias(3, "a"), alias(1, "")] {
         w.join("y", V5);
         w.send("y", &bad);

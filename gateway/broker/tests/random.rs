@@ -29,22 +29,10 @@ impl Random {
 
 /// A conversation of valid packets, random in kind and content.
 fn conversation(version: Version, random: &mut Random, packets: usize) -> Vec<Vec<u8>> {
-    let topics = [
-        "a",
-        "a/b",
-        "a/b/c",
-        "",
-        "$SYS/x",
-        "b/long/long/long/topic",
-        "a/ü",
-    ];
+    let topics = ["a", "a/b", "a/b/c", "", "$SYS/x", "b/long/long/long/topic", "a/ü"];
     let filters = ["a", "a/+", "#", "+/b/#", "$share/g/a", "$SYS/#", "a/b"];
     let will = (random.below(2) == 0).then_some(("a/will", "bye", random.below(3) as u8, true));
-    let hello = Hello {
-        keep_alive_s: 5,
-        will,
-        ..Hello::default()
-    };
+    let hello = Hello { keep_alive_s: 5, will, ..Hello::default() };
     let mut out = vec![connect(version, "x", &hello)];
     for id in 1..=packets as u16 {
         let topic = topics[random.below(topics.len())];
@@ -57,24 +45,13 @@ fn conversation(version: Version, random: &mut Random, packets: usize) -> Vec<Ve
         };
         let properties = if version == V5 { properties } else { &[] };
         out.push(match random.below(12) {
-            0..=2 => publish_with(
-                version,
-                random.below(2) as u8,
-                0,
-                topic,
-                properties,
-                &payload,
-            ),
+            0..=2 => publish_with(version, random.below(2) as u8, 0, topic, properties, &payload),
             3 | 4 => publish_with(version, 2, id, topic, properties, &payload),
             5 => publish_with(version, 4, 1 + id % 4, topic, properties, &payload),
             6 => ack(0x62, 1 + id % 4),
             7 | 8 => {
                 let options = random.below(3) as u8 | if version == V5 { 0x08 } else { 0 };
-                subscribe(
-                    version,
-                    id,
-                    &[(filters[random.below(filters.len())], options)],
-                )
+                subscribe(version, id, &[(filters[random.below(filters.len())], options)])
             }
             9 => unsubscribe(version, id, &[filters[random.below(filters.len())]]),
             10 => ack(0x40, 1 + random.below(20) as u16),
@@ -147,10 +124,7 @@ fn cut<'a>(mut bytes: &'a [u8], random: &mut Random, max: usize) -> Vec<&'a [u8]
 
 #[test]
 fn how_the_bytes_are_cut_does_not_show() {
-    let limits = Limits {
-        packet_bytes_max: 8000,
-        ..Limits::DEV
-    };
+    let limits = Limits { packet_bytes_max: 8000, ..Limits::DEV };
     for version in BOTH {
         for seed in 0..150 {
             let mut random = Random(seed);
@@ -159,11 +133,7 @@ fn how_the_bytes_are_cut_does_not_show() {
             let single = play(version, bytes.chunks(1), limits, false);
             assert_eq!(whole, single, "{version:?} seed {seed}");
             let pieces = cut(&bytes, &mut random, 300);
-            assert_eq!(
-                whole,
-                play(version, pieces, limits, false),
-                "{version:?} seed {seed}"
-            );
+            assert_eq!(whole, play(version, pieces, limits, false), "{version:?} seed {seed}");
         }
     }
 }
@@ -172,42 +142,25 @@ fn how_the_bytes_are_cut_does_not_show() {
 /// show. With little room for unacked messages a 3.1.1 client is stopped and goes on.
 #[test]
 fn how_one_packet_is_cut_does_not_show_while_acks_go_out() {
-    let limits = Limits {
-        packet_bytes_max: 8000,
-        receive_max: 1,
-        ..Limits::DEV
-    };
+    let limits = Limits { packet_bytes_max: 8000, receive_max: 1, ..Limits::DEV };
     for version in BOTH {
         for seed in 0..150 {
             let mut random = Random(seed);
             let packets = conversation(version, &mut random, 40);
             let whole = play(version, packets.iter().map(|p| &p[..]), limits, true);
-            let single = play(
-                version,
-                packets.iter().flat_map(|p| p.chunks(1)),
-                limits,
-                true,
-            );
+            let single = play(version, packets.iter().flat_map(|p| p.chunks(1)), limits, true);
             assert_eq!(whole, single, "{version:?} seed {seed}");
             let mut pieces = Vec::new();
             for packet in &packets {
                 pieces.extend(cut(packet, &mut random, 20));
             }
-            assert_eq!(
-                whole,
-                play(version, pieces, limits, true),
-                "{version:?} seed {seed}"
-            );
+            assert_eq!(whole, play(version, pieces, limits, true), "{version:?} seed {seed}");
         }
     }
 }
 
 /// What a random client is played with.
-const NARROW: Limits = Limits {
-    packet_bytes_max: 8000,
-    receive_max: 30,
-    ..Limits::DEV
-};
+const NARROW: Limits = Limits { packet_bytes_max: 8000, receive_max: 30, ..Limits::DEV };
 
 #[test]
 fn mutated_packets_harm_nobody() {
@@ -216,11 +169,7 @@ fn mutated_packets_harm_nobody() {
             let mut random = Random(0x1000_0000 + seed);
             let packets = conversation(version, &mut random, 8);
             let mut bytes = packets.concat();
-            let start = if random.below(4) == 0 {
-                0
-            } else {
-                packets[0].len()
-            };
+            let start = if random.below(4) == 0 { 0 } else { packets[0].len() };
             for _ in 0..1 + random.below(4) {
                 let at = start + random.below(bytes.len() - start);
                 match random.below(4) {
@@ -256,10 +205,7 @@ fn random_bytes_harm_nobody() {
 #[test]
 fn a_crowd_that_comes_and_goes_leaves_nothing_behind() {
     let mut random = Random(7);
-    let mut w = World::new(Limits {
-        clients_max: 20,
-        ..Limits::DEV
-    });
+    let mut w = World::new(Limits { clients_max: 20, ..Limits::DEV });
     for _ in 0..5_000 {
         let name = format!("c{}", random.below(30));
         let version = BOTH[random.below(2)];
@@ -271,10 +217,7 @@ fn a_crowd_that_comes_and_goes_leaves_nothing_behind() {
                     will: Some(("a/w", "", 1, false)),
                     ..Hello::default()
                 };
-                w.send(
-                    &name,
-                    &connect(version, &format!("id{}", random.below(10)), &hello),
-                );
+                w.send(&name, &connect(version, &format!("id{}", random.below(10)), &hello));
             }
             1 if w.peers.contains_key(&name) => w.hang_up(&name),
             2 => w.wait(100),

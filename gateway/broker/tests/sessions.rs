@@ -14,12 +14,9 @@ fn world() -> World {
 
 #[test]
 fn what_comes_before_a_connect_closes() {
-    for first in [
-        &b"GET / HTTP/1.1\r\n"[..],
-        &[0x30, 3, 0, 1, b'a'],
-        &[0xC0, 0],
-        &[0x16, 3, 1, 2, 0],
-    ] {
+    for first in
+        [&b"GET / HTTP/1.1\r\n"[..], &[0x30, 3, 0, 1, b'a'], &[0xC0, 0], &[0x16, 3, 1, 2, 0]]
+    {
         let mut w = world();
         w.dial("x", V3);
         w.send("x", first);
@@ -56,17 +53,10 @@ fn an_unknown_version_is_told_so() {
 fn a_second_connect_closes_and_publishes_the_will() {
     for version in BOTH {
         let mut w = world();
-        let hello = Hello {
-            will: Some(("w", "bye", 1, false)),
-            ..Hello::default()
-        };
+        let hello = Hello { will: Some(("w", "bye", 1, false)), ..Hello::default() };
         w.join_with("x", version, &hello);
         w.send("x", &connect(version, "x", &Hello::default()));
-        let expect: &[&str] = if version == V5 {
-            &["DISCONNECT 82", "close"]
-        } else {
-            &["close"]
-        };
+        let expect: &[&str] = if version == V5 { &["DISCONNECT 82", "close"] } else { &["close"] };
         assert_eq!(w.hear("x"), expect);
         assert_eq!(w.events(), ["x w q1 'bye'", "gone x protocol"]);
     }
@@ -76,27 +66,12 @@ fn a_second_connect_closes_and_publishes_the_will() {
 fn a_v5_client_is_told_the_limits_and_a_v3_client_nothing() {
     let mut w = world();
     w.dial("a", V3);
-    w.send(
-        "a",
-        &connect(
-            V3,
-            "a",
-            &Hello {
-                kept_session: true,
-                ..Hello::default()
-            },
-        ),
-    );
+    w.send("a", &connect(V3, "a", &Hello { kept_session: true, ..Hello::default() }));
     assert_eq!(w.hear("a"), ["CONNACK 00 00"]);
     w.dial("b", V5);
     // Session Expiry 60, keep-alive longer than allowed.
     let properties = vec![0x11, 0, 0, 0, 60];
-    let hello = Hello {
-        keep_alive_s: 4000,
-        properties,
-        kept_session: true,
-        ..Hello::default()
-    };
+    let hello = Hello { keep_alive_s: 4000, properties, kept_session: true, ..Hello::default() };
     w.send("b", &connect(V5, "", &hello));
     let expect = "CONNACK 00 00 1e 21 00 80 27 00 04 00 00 22 00 10 2a 00 \
                   12 00 06 61 75 74 6f 2d 31 13 0e 10 11 00 00 00 00";
@@ -108,17 +83,7 @@ fn a_v5_client_is_told_the_limits_and_a_v3_client_nothing() {
 fn a_v3_client_without_a_name_needs_a_clean_session() {
     let mut w = world();
     w.dial("x", V3);
-    w.send(
-        "x",
-        &connect(
-            V3,
-            "",
-            &Hello {
-                kept_session: true,
-                ..Hello::default()
-            },
-        ),
-    );
+    w.send("x", &connect(V3, "", &Hello { kept_session: true, ..Hello::default() }));
     assert_eq!(w.hear("x"), ["CONNACK 00 02", "close"]);
     w.dial("y", V3);
     w.send("y", &connect(V3, "", &Hello::default()));
@@ -142,26 +107,16 @@ fn the_same_name_takes_over() {
         w.join_with(
             "x",
             version,
-            &Hello {
-                will: Some(("w", "bye", 0, false)),
-                ..Hello::default()
-            },
+            &Hello { will: Some(("w", "bye", 0, false)), ..Hello::default() },
         );
         w.send("x", &subscribe(version, 1, &[("a", 0)]));
         w.hear("x");
         let old = w.peers.remove("x").expect("joined");
         w.dial("x", version);
         w.send("x", &connect(version, "x", &Hello::default()));
-        assert_eq!(
-            w.events(),
-            ["x w q0 'bye'", "gone x taken-over", "connected x"]
-        );
+        assert_eq!(w.events(), ["x w q0 'bye'", "gone x taken-over", "connected x"]);
         w.peers.insert("old".to_owned(), old);
-        let expect: &[&str] = if version == V5 {
-            &["DISCONNECT 8e", "close"]
-        } else {
-            &["close"]
-        };
+        let expect: &[&str] = if version == V5 { &["DISCONNECT 8e", "close"] } else { &["close"] };
         assert_eq!(w.hear("old"), expect);
         // The old transport's end is not the new client's.
         w.hang_up("old");
@@ -176,10 +131,7 @@ fn the_same_name_takes_over() {
 
 #[test]
 fn too_many_clients_are_told_that_we_are_busy() {
-    let mut w = World::new(Limits {
-        clients_max: 2,
-        ..Limits::DEV
-    });
+    let mut w = World::new(Limits { clients_max: 2, ..Limits::DEV });
     w.join("a", V3);
     w.join("b", V5);
     w.dial("c", V3);
@@ -196,21 +148,14 @@ fn too_many_clients_are_told_that_we_are_busy() {
     w.send("e", &connect(V3, "e", &Hello::default()));
     assert_eq!(w.hear("e"), ["CONNACK 00 00"]);
     assert_eq!(w.broker.counters().closed(CloseReason::Busy), 2);
-    assert_eq!(
-        (w.broker.counters().clients, w.broker.counters().connects),
-        (2, 4)
-    );
+    assert_eq!((w.broker.counters().clients, w.broker.counters().connects), (2, 4));
 }
 
 #[test]
 fn keep_alive_is_one_and_a_half_times_and_any_packet_counts() {
     for version in BOTH {
         let mut w = world();
-        let hello = Hello {
-            keep_alive_s: 10,
-            will: Some(("w", "", 0, false)),
-            ..Hello::default()
-        };
+        let hello = Hello { keep_alive_s: 10, will: Some(("w", "", 0, false)), ..Hello::default() };
         w.join_with("x", version, &hello);
         w.wait(14_999);
         w.send("x", &[0xC0, 0]);
@@ -220,11 +165,7 @@ fn keep_alive_is_one_and_a_half_times_and_any_packet_counts() {
         // Half a packet is no packet.
         w.send("x", &[0x30]);
         w.wait(1);
-        let expect: &[&str] = if version == V5 {
-            &["DISCONNECT 8d", "close"]
-        } else {
-            &["close"]
-        };
+        let expect: &[&str] = if version == V5 { &["DISCONNECT 8d", "close"] } else { &["close"] };
         assert_eq!(w.hear("x"), expect);
         assert_eq!(w.events(), ["x w q0 ''", "gone x keep-alive"]);
     }
@@ -234,14 +175,7 @@ fn keep_alive_is_one_and_a_half_times_and_any_packet_counts() {
 fn keep_alive_zero_is_off_and_a_pause_stops_the_clock() {
     let mut w = world();
     w.join("off", V3);
-    w.join_with(
-        "paused",
-        V3,
-        &Hello {
-            keep_alive_s: 1,
-            ..Hello::default()
-        },
-    );
+    w.join_with("paused", V3, &Hello { keep_alive_s: 1, ..Hello::default() });
     let conn = w.conn("paused");
     w.broker.pause(conn);
     w.wait(1_000_000);
@@ -264,30 +198,15 @@ fn a_will_is_published_unless_the_client_said_goodbye() {
     let cases: [Case<'_>; 6] = [
         (V3, None, &["x w q1 retain 'bye'", "gone x transport-gone"]),
         (V3, Some(bye(&[])), &["gone x disconnected"]),
-        (
-            V3,
-            Some(vec![0xE0, 1, 0]),
-            &["x w q1 retain 'bye'", "gone x malformed"],
-        ),
+        (V3, Some(vec![0xE0, 1, 0]), &["x w q1 retain 'bye'", "gone x malformed"]),
         (V5, Some(bye(&[])), &["gone x disconnected"]),
         (V5, Some(bye(&[0])), &["gone x disconnected"]),
-        (
-            V5,
-            Some(bye(&[4])),
-            &["x w q1 retain 'bye'", "gone x disconnected-with-will"],
-        ),
+        (V5, Some(bye(&[4])), &["x w q1 retain 'bye'", "gone x disconnected-with-will"]),
     ];
     for (version, goodbye, expect) in cases {
         let mut w = world();
         w.join_subscribed("watcher", V3, &[("w", 1)]);
-        w.join_with(
-            "x",
-            version,
-            &Hello {
-                will: Some(("w", "bye", 1, true)),
-                ..Hello::default()
-            },
-        );
+        w.join_with("x", version, &Hello { will: Some(("w", "bye", 1, true)), ..Hello::default() });
         if let Some(goodbye) = &goodbye {
             w.send("x", goodbye);
         }
@@ -306,33 +225,15 @@ fn a_wills_properties_are_passed_on_without_its_delay() {
     // Delay 30 s, expiry 9 s, content type "x".
     let will_properties = vec![0x18, 0, 0, 0, 30, 0x02, 0, 0, 0, 9, 0x03, 0, 1, b'x'];
     let will = Some(("w", "bye", 0, false));
-    w.join_with(
-        "x",
-        V5,
-        &Hello {
-            will,
-            will_properties,
-            ..Hello::default()
-        },
-    );
+    w.join_with("x", V5, &Hello { will, will_properties, ..Hello::default() });
     w.hang_up("x");
-    assert_eq!(
-        w.hear("watcher"),
-        ["PUBLISH q0 <02 00 00 00 09 03 00 01 78> w 'bye'"]
-    );
+    assert_eq!(w.hear("watcher"), ["PUBLISH q0 <02 00 00 00 09 03 00 01 78> w 'bye'"]);
 }
 
 #[test]
 fn a_will_may_not_go_where_a_device_may_not_publish() {
     let mut w = world();
-    w.join_with(
-        "x",
-        V3,
-        &Hello {
-            will: Some(("$SYS/x", "bye", 0, false)),
-            ..Hello::default()
-        },
-    );
+    w.join_with("x", V3, &Hello { will: Some(("$SYS/x", "bye", 0, false)), ..Hello::default() });
     w.hang_up("x");
     assert_eq!(w.events(), ["gone x transport-gone"]);
     assert_eq!(w.broker.counters().dropped(DropReason::NotPermitted), 1);
@@ -340,10 +241,7 @@ fn a_will_may_not_go_where_a_device_may_not_publish() {
 
 #[test]
 fn what_was_for_a_client_that_is_gone_is_counted() {
-    let mut w = World::new(Limits {
-        inflight_max: 2,
-        ..Limits::DEV
-    });
+    let mut w = World::new(Limits { inflight_max: 2, ..Limits::DEV });
     w.join_subscribed("slow", V3, &[("a", 1)]);
     w.join("fast", V3);
     for id in 1..=5 {
@@ -371,14 +269,7 @@ fn a_peer_that_does_not_take_its_last_bytes_is_closed_without_them() {
 #[test]
 fn stop_says_goodbye_to_everybody_and_publishes_no_will() {
     let mut w = world();
-    w.join_with(
-        "a",
-        V3,
-        &Hello {
-            will: Some(("w", "", 0, false)),
-            ..Hello::default()
-        },
-    );
+    w.join_with("a", V3, &Hello { will: Some(("w", "", 0, false)), ..Hello::default() });
     w.join("b", V5);
     w.dial("c", V5);
     w.broker.stop(Timestamp(5), peer::wall(5));

@@ -43,9 +43,7 @@ impl Args {
                     value.ok_or_else(|| Failure::usage(format!("--{name} needs a value")))?;
                 read.options.push((option, value));
             } else {
-                return Err(Failure::usage(format!(
-                    "`{arg}` is not an option of this command"
-                )));
+                return Err(Failure::usage(format!("`{arg}` is not an option of this command")));
             }
         }
         Ok(read)
@@ -57,11 +55,7 @@ impl Args {
 
     /// The value of an option; the last one where it stands twice.
     pub fn option(&self, name: &str) -> Option<&str> {
-        self.options
-            .iter()
-            .rev()
-            .find(|(option, _)| *option == name)
-            .map(|(_, value)| &value[..])
+        self.options.iter().rev().find(|(option, _)| *option == name).map(|(_, value)| &value[..])
     }
 
     /// The one word that a command takes.
@@ -69,8 +63,7 @@ impl Args {
     /// # Errors
     /// When there is none or more than one.
     pub fn word(&self, what: &str) -> Result<&str, Failure> {
-        self.word_or_none()?
-            .ok_or_else(|| Failure::usage(format!("{what} is missing")))
+        self.word_or_none()?.ok_or_else(|| Failure::usage(format!("{what} is missing")))
     }
 
     /// The one word that a command may take.
@@ -110,10 +103,7 @@ mod tests {
     #[test]
     fn what_a_command_does_not_know_is_refused() {
         check("--jsn", Err("`--jsn` is not an option of this command"));
-        check(
-            "--json=yes",
-            Err("`--json=yes` is not an option of this command"),
-        );
+        check("--json=yes", Err("`--json=yes` is not an option of this command"));
         check("a --topic", Err("--topic needs a value"));
     }
 

@@ -37,31 +37,19 @@ impl Kind {
 
 impl Failure {
     pub fn failed(text: impl Into<String>) -> Failure {
-        Failure {
-            kind: Kind::Failed,
-            text: text.into(),
-        }
+        Failure { kind: Kind::Failed, text: text.into() }
     }
 
     pub fn usage(text: impl Into<String>) -> Failure {
-        Failure {
-            kind: Kind::Usage,
-            text: text.into(),
-        }
+        Failure { kind: Kind::Usage, text: text.into() }
     }
 
     pub fn data(text: impl Into<String>) -> Failure {
-        Failure {
-            kind: Kind::Data,
-            text: text.into(),
-        }
+        Failure { kind: Kind::Data, text: text.into() }
     }
 
     pub fn config(text: impl Into<String>) -> Failure {
-        Failure {
-            kind: Kind::Config,
-            text: text.into(),
-        }
+        Failure { kind: Kind::Config, text: text.into() }
     }
 }
 

@@ -38,11 +38,7 @@ fn find(name: &str) -> Option<&'static Command> {
 }
 
 fn run(command: &Command, words: Vec<String>) -> ExitCode {
-    if words
-        .iter()
-        .take_while(|word| *word != "--")
-        .any(|word| word == "-h" || word == "--help")
-    {
+    if words.iter().take_while(|word| *word != "--").any(|word| word == "-h" || word == "--help") {
         print!("{}", help(command));
         return ExitCode::SUCCESS;
     }
@@ -59,19 +55,13 @@ fn run(command: &Command, words: Vec<String>) -> ExitCode {
 }
 
 fn help(command: &Command) -> String {
-    format!(
-        "{}\n\nUsage: tidegate {}\n\n{}",
-        command.about, command.usage, command.help
-    )
+    format!("{}\n\nUsage: tidegate {}\n\n{}", command.about, command.usage, command.help)
 }
 
 fn overview() -> String {
     let mut text = String::from("tidegate: makes, builds and tries Tidegate handlers\n\nUsage:\n");
     for command in COMMANDS {
-        text.push_str(&format!(
-            "  tidegate {:<45} {}\n",
-            command.usage, command.about
-        ));
+        text.push_str(&format!("  tidegate {:<45} {}\n", command.usage, command.about));
     }
     text.push_str(
         "\n  -h, --help       this text, or a command's\n  -V, --version    version, commit, target, features\n\n\

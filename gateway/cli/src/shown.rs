@@ -98,11 +98,7 @@ impl From<&Write> for Effect {
     fn from(write: &Write) -> Effect {
         let key = Bytes::new(&write.key);
         match &write.value {
-            Some(value) => Effect::Set {
-                key,
-                value: Bytes::of_state(value),
-                ttl_s: write.ttl_s,
-            },
+            Some(value) => Effect::Set { key, value: Bytes::of_state(value), ttl_s: write.ttl_s },
             None => Effect::Delete { key },
         }
     }
@@ -117,10 +113,7 @@ impl From<&LogLine> for Effect {
             4 => "debug",
             _ => "trace",
         };
-        Effect::Log {
-            level,
-            text: line.text.clone(),
-        }
+        Effect::Log { level, text: line.text.clone() }
     }
 }
 
@@ -135,9 +128,7 @@ impl Shown {
         effects.extend(outcome.writes.iter().map(Effect::from));
         effects.extend(outcome.logs.iter().map(Effect::from));
         if outcome.logs_dropped > 0 {
-            effects.push(Effect::LogsDropped {
-                count: outcome.logs_dropped,
-            });
+            effects.push(Effect::LogsDropped { count: outcome.logs_dropped });
         }
         Shown {
             topic: event.message.topic.to_string(),
@@ -156,10 +147,7 @@ impl Shown {
 
     /// A line about the event, and one with JSON for each effect.
     pub fn describe(&self) -> String {
-        let reason = self
-            .reason
-            .as_ref()
-            .map_or_else(String::new, |reason| format!(": {reason}"));
+        let reason = self.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
         let mut text = format!(
             "{}  {}{reason}  ({} fuel, {:.1} us)\n",
             self.topic, self.verdict, self.fuel, self.time_us
@@ -196,16 +184,8 @@ mod tests {
 
     #[test]
     fn bytes_are_text_where_they_are_text() {
-        assert_eq!(
-            Bytes::new("{\"é\": 1}".as_bytes()),
-            Bytes::Text("{\"é\": 1}".to_owned())
-        );
-        assert_eq!(
-            Bytes::new(b"\xff\x00"),
-            Bytes::Hex {
-                hex: "ff00".to_owned()
-            }
-        );
+        assert_eq!(Bytes::new("{\"é\": 1}".as_bytes()), Bytes::Text("{\"é\": 1}".to_owned()));
+        assert_eq!(Bytes::new(b"\xff\x00"), Bytes::Hex { hex: "ff00".to_owned() });
         let number = 63.2f64.to_le_bytes();
         assert!(matches!(Bytes::of_state(&number), Bytes::Number { f64, .. } if f64 == 63.2));
         assert_eq!(

@@ -19,10 +19,7 @@ pub const STACK_KIB: u32 = 8;
 /// Flags for the linker. The stack lies below the data, so that an overflow traps. `__heap_base`
 /// says where the data ends: of a module without an allocator the host takes away what lies above.
 fn link_flags(stack_kib: u32) -> String {
-    format!(
-        "-Clink-arg=-zstack-size={}\u{1f}-Clink-arg=--export=__heap_base",
-        stack_kib * 1024
-    )
+    format!("-Clink-arg=-zstack-size={}\u{1f}-Clink-arg=--export=__heap_base", stack_kib * 1024)
 }
 
 /// The environment in which cargo compiles for wasm32.
@@ -48,9 +45,7 @@ impl Toolchain {
                 "no compiler for wasm32 could be found or set up; the lines above say what was tried",
             ));
         }
-        Ok(Toolchain(variables(&String::from_utf8_lossy(
-            &output.stdout,
-        ))))
+        Ok(Toolchain(variables(&String::from_utf8_lossy(&output.stdout))))
     }
 }
 
@@ -74,13 +69,9 @@ pub fn target_dir(dir: &Path) -> Result<PathBuf, Failure> {
     let mut cargo = cargo(dir);
     cargo.args(["metadata", "--format-version=1", "--no-deps"]);
     let metadata = output(cargo, dir)?;
-    serde_json::from_slice::<Metadata>(&metadata)
-        .map(|metadata| metadata.target_directory)
-        .map_err(|error| {
-            Failure::failed(format!(
-                "`cargo metadata` said something unexpected: {error}"
-            ))
-        })
+    serde_json::from_slice::<Metadata>(&metadata).map(|metadata| metadata.target_directory).map_err(
+        |error| Failure::failed(format!("`cargo metadata` said something unexpected: {error}")),
+    )
 }
 
 /// Compiles the package in `dir`, with a stack of that size, and returns the module's file.
@@ -122,18 +113,13 @@ fn module_of(messages: &str, manifest: &Path) -> Option<PathBuf> {
 
 fn cargo(dir: &Path) -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit());
+    cargo.current_dir(dir).stdin(Stdio::null()).stderr(Stdio::inherit());
     cargo
 }
 
 fn output(mut cargo: Command, dir: &Path) -> Result<Vec<u8>, Failure> {
     let output = cargo.output().map_err(|error| {
-        Failure::failed(format!(
-            "cargo cannot be run ({error}); install Rust, then try again"
-        ))
+        Failure::failed(format!("cargo cannot be run ({error}); install Rust, then try again"))
     })?;
     if output.status.success() {
         Ok(output.stdout)

@@ -30,10 +30,8 @@ fn native(payload: &[u8], path: &str) -> Answers {
     fn handler(event: &tidegate_sdk::Event<'_>) -> Result {
         let path = PATH.take();
         let number = event.num(&path).map(f64::to_bits).map_err(Error::code);
-        let text = event
-            .str::<256>(&path)
-            .map(|text| text.as_bytes().to_vec())
-            .map_err(Error::code);
+        let text =
+            event.str::<256>(&path).map(|text| text.as_bytes().to_vec()).map_err(Error::code);
         ANSWERS.set(Some(Answers { number, text }));
         Ok(())
     }
@@ -74,18 +72,8 @@ fn hosted(payload: &[u8], path: &str) -> Answers {
         at: WallTime::default(),
         hops: 0,
     };
-    let event = Event {
-        id: 1,
-        message: Arc::new(message),
-        ticket: None,
-        attempt: 0,
-        first: true,
-    };
-    let job = Job {
-        id: JobId(1),
-        handler: HandlerId(0),
-        events: vec![event],
-    };
+    let event = Event { id: 1, message: Arc::new(message), ticket: None, attempt: 0, first: true };
+    let job = Job { id: JobId(1), handler: HandlerId(0), events: vec![event] };
     let Step::Finished(outcome) = instance.start(job, u64::MAX, Now::default()) else {
         panic!("it parked");
     };
@@ -110,12 +98,7 @@ fn manifest() -> Manifest {
         name: "agreement".into(),
         version: "1".into(),
         triggers: vec![Filter::new("t").expect("a filter")],
-        limits: HandlerLimits {
-            fuel: 10_000_000,
-            memory_kib: 64,
-            deadline_ms: 100,
-            publishes: 0,
-        },
+        limits: HandlerLimits { fuel: 10_000_000, memory_kib: 64, deadline_ms: 100, publishes: 0 },
         grants: Grants::default(),
         isolation: Isolation::Event,
         react: React::Now,
@@ -155,28 +138,14 @@ fn json_is_read_alike() {
     let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(257));
     let more = [deep(64), deep(65), deep(1000), long];
-    for payload in PAYLOADS
-        .iter()
-        .copied()
-        .chain(more.iter().map(String::as_str))
-    {
+    for payload in PAYLOADS.iter().copied().chain(more.iter().map(String::as_str)) {
         for path in PATHS.iter().copied().chain(["x".repeat(257).as_str()]) {
-            let (native, hosted) = (
-                native(payload.as_bytes(), path),
-                hosted(payload.as_bytes(), path),
-            );
-            assert_eq!(
-                native,
-                hosted,
-                "{path:?} in {}",
-                &payload[..payload.len().min(80)]
-            );
+            let (native, hosted) =
+                (native(payload.as_bytes(), path), hosted(payload.as_bytes(), path));
+            assert_eq!(native, hosted, "{path:?} in {}", &payload[..payload.len().min(80)]);
         }
     }
-    let (native, hosted) = (
-        native(b"{\"a\":\"\xff\"}", "a"),
-        hosted(b"{\"a\":\"\xff\"}", "a"),
-    );
+    let (native, hosted) = (native(b"{\"a\":\"\xff\"}", "a"), hosted(b"{\"a\":\"\xff\"}", "a"));
     assert_eq!(native, hosted);
     assert_eq!(native.number, Err(Error::Argument.code()));
 }

@@ -80,10 +80,7 @@ fn refused(args: &[&str], dir: &Path, code: i32, says: &[&str]) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
     for part in says {
-        assert!(
-            stderr.contains(part),
-            "{args:?} does not say {part:?}: {stderr}"
-        );
+        assert!(stderr.contains(part), "{args:?} does not say {part:?}: {stderr}");
     }
     assert!(output.stdout.is_empty(), "{args:?}");
 }
@@ -97,47 +94,17 @@ fn what_is_wrong_is_said_with_an_exit_status() {
     refused(&["try", ".", "--topik", "x"], &dir, 64, &["`--topik`"]);
     refused(&["try", ".", "--payload", "x"], &dir, 64, &["--topic"]);
     refused(&["try", ".", "--topic", "in/+"], &dir, 64, &["in/+"]);
-    refused(
-        &["try", ".", "--topic", "elsewhere"],
-        &dir,
-        1,
-        &["does not wake", "in/#"],
-    );
-    refused(
-        &["try", "nowhere"],
-        &dir,
-        78,
-        &["nowhere/handler.toml", "tidegate new"],
-    );
-    refused(
-        &["try", ".", "--board", "pico", "--topic", "in/x"],
-        &dir,
-        78,
-        &["pico"],
-    );
+    refused(&["try", ".", "--topic", "elsewhere"], &dir, 1, &["does not wake", "in/#"]);
+    refused(&["try", "nowhere"], &dir, 78, &["nowhere/handler.toml", "tidegate new"]);
+    refused(&["try", ".", "--board", "pico", "--topic", "in/x"], &dir, 78, &["pico"]);
     refused(&["build", "."], &dir, 78, &["no Cargo.toml", "echo.wasm"]);
     refused(&["new", "Bad Name"], &dir, 64, &["a-z"]);
     fs::remove_file(dir.join("echo.wasm")).expect("it was there");
-    refused(
-        &["try", ".", "--topic", "in/x"],
-        &dir,
-        65,
-        &["echo.wasm", "tidegate build"],
-    );
+    refused(&["try", ".", "--topic", "in/x"], &dir, 65, &["echo.wasm", "tidegate build"]);
     let bad = handler("wrong-module", b"\0asm\x01\0\0\0");
-    refused(
-        &["try", ".", "--topic", "in/x"],
-        &bad,
-        65,
-        &["echo.wasm", "memor"],
-    );
+    refused(&["try", ".", "--topic", "in/x"], &bad, 65, &["echo.wasm", "memor"]);
     fs::write(bad.join("handler.toml"), "name = 7\nnaem = 1\n").expect("written");
-    refused(
-        &["try", ".", "--topic", "in/x"],
-        &bad,
-        78,
-        &["handler.toml:1", "handler.toml:2"],
-    );
+    refused(&["try", ".", "--topic", "in/x"], &bad, 78, &["handler.toml:1", "handler.toml:2"]);
 }
 
 #[test]
@@ -146,38 +113,26 @@ fn lines_run_in_order_and_a_failed_event_shows_in_the_status() {
     let output = tidegate(&["try", ".", "--json"], &echo("lines"), input);
     assert_eq!(output.status.code(), Some(1));
     let stdout = String::from_utf8(output.stdout).expect("text");
-    let events: Vec<serde_json::Value> = stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect();
+    let events: Vec<serde_json::Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(events.len(), 3, "{stdout}");
     assert_eq!(events[0]["effects"][0]["payload"], "hello world");
     assert_eq!(events[1]["effects"][0]["payload"], "{\"a\": 1}");
     assert_eq!(events[1]["effects"][0]["topic"], "out");
     assert_eq!(events[2]["verdict"], "failed");
     assert_eq!(events[2]["effects"].as_array().map(Vec::len), Some(0));
-    assert!(
-        events.iter().all(|event| event["fuel"].as_u64() > Some(0)),
-        "{stdout}"
-    );
+    assert!(events.iter().all(|event| event["fuel"].as_u64() > Some(0)), "{stdout}");
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("1 of 3 events"), "{stderr}");
 }
 
 #[test]
 fn one_message_is_tried_from_the_command_line() {
-    let output = tidegate(
-        &["try", ".", "--topic=in/x", "--payload", "p"],
-        &echo("one"),
-        "",
-    );
+    let output = tidegate(&["try", ".", "--topic=in/x", "--payload", "p"], &echo("one"), "");
     assert_eq!(output.status.code(), Some(0));
     let stdout = String::from_utf8(output.stdout).expect("text");
     assert!(stdout.starts_with("in/x  done  ("), "{stdout}");
-    assert!(
-        stdout.contains(r#""effect":"publish","topic":"out","payload":"p""#),
-        "{stdout}"
-    );
+    assert!(stdout.contains(r#""effect":"publish","topic":"out","payload":"p""#), "{stdout}");
 }
 
 #[test]
@@ -197,10 +152,7 @@ fn help_and_version_are_there() {
     ] {
         let output = tidegate(args, &dir, "");
         assert!(output.status.success());
-        assert!(
-            String::from_utf8_lossy(&output.stdout).contains(part),
-            "{args:?}"
-        );
+        assert!(String::from_utf8_lossy(&output.stdout).contains(part), "{args:?}");
     }
     let version = String::from_utf8(tidegate(&["--version"], &dir, "").stdout).expect("text");
     assert!(

@@ -30,10 +30,7 @@ pub fn read_board(name_or_path: &str) -> Result<Board, Problems> {
         let Some((name, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) else {
             return Err(Problem::of_file(name_or_path, unknown(name_or_path)).into());
         };
-        Source {
-            file: format!("boards/{name}.toml").into(),
-            text: (*text).to_owned(),
-        }
+        Source { file: format!("boards/{name}.toml").into(), text: (*text).to_owned() }
     };
     let (board, _) = source.read(board)?;
     Ok(board)
@@ -65,19 +62,14 @@ fn board(root: Table<'_>) -> Option<Board> {
     if let Some(name) = &name
         && !tidegate_core::manifest::is_name(name.value)
     {
-        name.place.wrong(format!(
-            "{:?} is not a name; use 1 to 32 of a-z, 0-9 and -",
-            name.value
-        ));
+        name.place.wrong(format!("{:?} is not a name; use 1 to 32 of a-z, 0-9 and -", name.value));
     }
     let description = root.need_text("description", "\"a laptop\"");
     let triple = root.need_text("triple", "\"armv7-unknown-linux-musleabihf\"");
     let board = Board {
         cores: root.need_number("cores", 1..=1024),
         has_rtc: root.need_flag("has_rtc"),
-        watchdog: root
-            .text("watchdog", "\"/dev/watchdog0\"")
-            .map(|device| device.value.into()),
+        watchdog: root.text("watchdog", "\"/dev/watchdog0\"").map(|device| device.value.into()),
         memory: memory(&root.table("memory")),
         flash: Flash {
             write_mib_per_day_max: root
@@ -203,25 +195,14 @@ fn check(root: &Table<'_>, board: &Board) {
     let core = &board.core_limits;
     let pair =
         |small, large, a: usize, b: usize| at_most("limits", small, large, a as u64, b as u64);
-    pair(
-        "line_messages_max",
-        "messages_max",
-        core.line_messages_max,
-        core.messages_max,
-    );
+    pair("line_messages_max", "messages_max", core.line_messages_max, core.messages_max);
     pair(
         "batch_messages_max",
         "line_messages_max",
         core.batch_messages_max,
         core.line_messages_max,
     );
-    at_most(
-        "limits",
-        "backoff_min_ms",
-        "backoff_max_ms",
-        core.backoff_min_ms,
-        core.backoff_max_ms,
-    );
+    at_most("limits", "backoff_min_ms", "backoff_max_ms", core.backoff_min_ms, core.backoff_max_ms);
     at_most(
         "limits",
         "quarantine_min_ms",
@@ -232,18 +213,8 @@ fn check(root: &Table<'_>, board: &Board) {
 
     let door = &board.door;
     let pair = |small, large, a: usize, b: usize| at_most("door", small, large, a as u64, b as u64);
-    pair(
-        "subscriptions_max",
-        "filters_max",
-        door.subscriptions_max,
-        door.filters_max,
-    );
-    pair(
-        "packet_bytes_max",
-        "outbound_bytes_max",
-        door.packet_bytes_max,
-        door.outbound_bytes_max,
-    );
+    pair("subscriptions_max", "filters_max", door.subscriptions_max, door.filters_max);
+    pair("packet_bytes_max", "outbound_bytes_max", door.packet_bytes_max, door.outbound_bytes_max);
     pair(
         "outbound_bytes_max",
         "buffered_bytes_max",
@@ -292,13 +263,7 @@ fn check(root: &Table<'_>, board: &Board) {
             board.runner.threads, board.cores
         ));
     }
-    at_most(
-        "memory",
-        "budget_mib",
-        "total_mib",
-        board.memory.budget_mib,
-        board.memory.total_mib,
-    );
+    at_most("memory", "budget_mib", "total_mib", board.memory.budget_mib, board.memory.total_mib);
     let worst = board.worst_case();
     let budget_kib = board.memory.budget_mib * 1024;
     if worst.total_kib() > budget_kib {

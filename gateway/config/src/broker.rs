@@ -9,15 +9,8 @@ use crate::reader::Table;
 use crate::settings::{BrokerSettings, ClientCert, Secret, Tls};
 
 /// Keys that mean nothing without `broker`.
-pub(crate) const BROKER_KEYS: [&str; 7] = [
-    "username",
-    "password_file",
-    "ca",
-    "cert",
-    "key",
-    "client_id",
-    "keep_alive_s",
-];
+pub(crate) const BROKER_KEYS: [&str; 7] =
+    ["username", "password_file", "ca", "cert", "key", "client_id", "keep_alive_s"];
 
 /// What brokers commonly close the connection after is a minute; half of it keeps us well inside.
 const KEEP_ALIVE_S_DEFAULT: u16 = 30;
@@ -33,9 +26,7 @@ const SCHEMES: [(&str, bool, u16); 2] = [("mqtt://", false, 1883), ("mqtts://", 
 
 /// What `broker` and its neighbours mean; `None` when `broker` is not written or something is wrong.
 pub(crate) fn broker(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Option<BrokerSettings> {
-    let url = table
-        .text("broker", "\"mqtt://127.0.0.1:1883\"")
-        .map(|at| url(&at));
+    let url = table.text("broker", "\"mqtt://127.0.0.1:1883\"").map(|at| url(&at));
     let username = table.text("username", "\"gateway\"");
     let password = table
         .text("password_file", "\"password\"")
@@ -43,9 +34,7 @@ pub(crate) fn broker(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Opti
     let ca = file(table, "ca", "\"ca.pem\"", folder);
     let cert = file(table, "cert", "\"client.pem\"", folder);
     let key = file(table, "key", "\"client.key\"", folder);
-    let client_id = table
-        .text("client_id", "\"tidegate-gw-01\"")
-        .map(|at| client_id(&at));
+    let client_id = table.text("client_id", "\"tidegate-gw-01\"").map(|at| client_id(&at));
     // Above an hour a lost broker goes unnoticed for longer than anybody means.
     let keep_alive_s = table.number("keep_alive_s", &(5..=3600), "");
 
@@ -60,9 +49,7 @@ pub(crate) fn broker(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Opti
         Some(self::tls(table, ca, cert, key))
     } else {
         for place in [&ca, &cert, &key].into_iter().flatten() {
-            place
-                .place
-                .wrong("goes with TLS; remove it, or write broker = \"mqtts://...\"");
+            place.place.wrong("goes with TLS; remove it, or write broker = \"mqtts://...\"");
         }
         None
     };
@@ -107,9 +94,7 @@ fn url(at: &At<'_, &str>) -> Option<Url> {
     };
     let form = "use mqtt://HOST:PORT or mqtts://HOST:PORT";
     let Some((rest, tls, default_port)) = SCHEMES.iter().find_map(|(scheme, tls, port)| {
-        at.value
-            .strip_prefix(scheme)
-            .map(|rest| (rest, *tls, *port))
+        at.value.strip_prefix(scheme).map(|rest| (rest, *tls, *port))
     }) else {
         wrong(&format!("is not the address of a broker; {form}"));
         return None;
@@ -122,10 +107,7 @@ fn url(at: &At<'_, &str>) -> Option<Url> {
     }
     let rest = rest.strip_suffix('/').unwrap_or(rest);
     let (host, port) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
-        Some((host, port)) => (
-            host,
-            port.strip_prefix(':').or(port.is_empty().then_some("")),
-        ),
+        Some((host, port)) => (host, port.strip_prefix(':').or(port.is_empty().then_some(""))),
         None => match rest.split_once(':') {
             Some((host, port)) => (host, Some(port)),
             None => (rest, Some("")),
@@ -140,16 +122,10 @@ fn url(at: &At<'_, &str>) -> Option<Url> {
         host.parse::<std::net::Ipv6Addr>().is_ok()
     } else {
         !host.is_empty()
-            && host
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
     };
     match port {
-        Some(port) if good_host => Some(Url {
-            tls,
-            host: host.to_owned(),
-            port,
-        }),
+        Some(port) if good_host => Some(Url { tls, host: host.to_owned(), port }),
         _ => {
             wrong(&format!("has no good host and port; {form}"));
             None
@@ -178,10 +154,7 @@ fn password(at: &At<'_, &str>, folder: &Path) -> Option<Secret> {
             return None;
         }
     };
-    warn_if_readable(&FileAt {
-        path: path.clone(),
-        place: at.place.clone(),
-    });
+    warn_if_readable(&FileAt { path: path.clone(), place: at.place.clone() });
     let text = text.strip_suffix('\n').unwrap_or(&text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     if text.is_empty() {
@@ -216,10 +189,7 @@ fn file<'a>(
         )),
         Err(what) => at.place.wrong(format!("{} {what}", path.display())),
     }
-    Some(FileAt {
-        path,
-        place: at.place,
-    })
+    Some(FileAt { path, place: at.place })
 }
 
 fn tls(
@@ -229,18 +199,13 @@ fn tls(
     key: Option<FileAt<'_>>,
 ) -> Option<Tls> {
     let client = match (cert, key) {
-        (Some(cert), Some(key)) => Some(ClientCert {
-            cert: cert.path,
-            key: key.path,
-        }),
+        (Some(cert), Some(key)) => Some(ClientCert { cert: cert.path, key: key.path }),
         (Some(cert), None) => {
-            cert.place
-                .wrong("goes with `key`; add the certificate's private key");
+            cert.place.wrong("goes with `key`; add the certificate's private key");
             None
         }
         (None, Some(key)) => {
-            key.place
-                .wrong("goes with `cert`; add the key's certificate");
+            key.place.wrong("goes with `cert`; add the key's certificate");
             None
         }
         (None, None) => None,
@@ -250,10 +215,7 @@ fn tls(
             "is missing; mqtts needs to know whom to trust, for example ca = \"/etc/ssl/certs/ca-certificates.crt\"",
         );
     }
-    Some(Tls {
-        ca: ca?.path,
-        client,
-    })
+    Some(Tls { ca: ca?.path, client })
 }
 
 fn warn_if_readable(file: &FileAt<'_>) {

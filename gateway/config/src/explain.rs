@@ -36,11 +36,7 @@ pub fn explain(settings: &Settings) -> String {
         line("", "");
         match entry {
             HandlerEntry::Ready(handler) => ready(handler, &mut line),
-            HandlerEntry::Broken {
-                dir,
-                name,
-                problems,
-            } => {
+            HandlerEntry::Broken { dir, name, problems } => {
                 line("handler", &format!("{name}, does not run"));
                 line("  folder", &dir.display().to_string());
                 for problem in &problems.0 {
@@ -61,10 +57,7 @@ pub fn explain(settings: &Settings) -> String {
 fn ready(handler: &HandlerDir, line: &mut impl FnMut(&str, &str)) {
     let manifest = &handler.manifest;
     let limits = &manifest.limits;
-    line(
-        "handler",
-        &format!("{} {}", manifest.name, manifest.version),
-    );
+    line("handler", &format!("{} {}", manifest.name, manifest.version));
     line("  module", &handler.module_path.display().to_string());
     for filter in &manifest.triggers {
         line("  wakes on", filter.as_str());
@@ -140,29 +133,21 @@ fn url(broker: &BrokerSettings) -> String {
 pub fn explain_json(settings: &Settings) -> String {
     let board = &settings.board;
     let local = match &settings.local {
-        Local::FrontDoor { listen } => vec![(
-            "listen",
-            Json::texts(listen.iter().map(ToString::to_string)),
-        )],
-        Local::Broker(broker) => vec![
-            ("broker", Json::text(url(broker))),
-            ("client_id", Json::text(&broker.client_id)),
-        ],
+        Local::FrontDoor { listen } => {
+            vec![("listen", Json::texts(listen.iter().map(ToString::to_string)))]
+        }
+        Local::Broker(broker) => {
+            vec![("broker", Json::text(url(broker))), ("client_id", Json::text(&broker.client_id))]
+        }
     };
     Json::Object(vec![
         ("ok", Json::Flag(settings.broken().0.is_empty())),
         ("gateway", Json::text(&settings.id)),
         ("data_dir", Json::text(settings.data_dir.to_string_lossy())),
         ("board", Json::text(&board.name)),
-        (
-            "memory_kib_max",
-            Json::Number(board.worst_case().total_kib()),
-        ),
+        ("memory_kib_max", Json::Number(board.worst_case().total_kib())),
         ("local", Json::Object(local)),
-        (
-            "handlers",
-            Json::List(settings.handlers.iter().map(entry_json).collect()),
-        ),
+        ("handlers", Json::List(settings.handlers.iter().map(entry_json).collect())),
         ("warnings", problems_json(&settings.warnings)),
     ])
     .render()
@@ -171,11 +156,7 @@ pub fn explain_json(settings: &Settings) -> String {
 fn entry_json(entry: &HandlerEntry) -> Json {
     match entry {
         HandlerEntry::Ready(handler) => ready_json(handler),
-        HandlerEntry::Broken {
-            dir,
-            name,
-            problems,
-        } => Json::Object(vec![
+        HandlerEntry::Broken { dir, name, problems } => Json::Object(vec![
             ("name", Json::text(name)),
             ("runs", Json::Flag(false)),
             ("dir", Json::text(dir.to_string_lossy())),
@@ -193,14 +174,8 @@ fn ready_json(handler: &HandlerDir) -> Json {
         ("version", Json::text(&manifest.version)),
         ("dir", Json::text(handler.dir.to_string_lossy())),
         ("module", Json::text(handler.module_path.to_string_lossy())),
-        (
-            "triggers",
-            Json::texts(manifest.triggers.iter().map(|f| f.as_str())),
-        ),
-        (
-            "publish",
-            Json::texts(manifest.grants.publish.iter().map(|f| f.as_str())),
-        ),
+        ("triggers", Json::texts(manifest.triggers.iter().map(|f| f.as_str()))),
+        ("publish", Json::texts(manifest.grants.publish.iter().map(|f| f.as_str()))),
         ("fuel", Json::Number(limits.fuel)),
         ("memory_kib", Json::Number(limits.memory_kib.into())),
         ("deadline_ms", Json::Number(limits.deadline_ms.into())),
@@ -238,10 +213,6 @@ fn problems_json(problems: &[Problem]) -> Json {
 impl Problems {
     /// The problems for programs, on one line: `{"ok":false,"problems":[..]}`.
     pub fn to_json(&self) -> String {
-        Json::Object(vec![
-            ("ok", Json::Flag(false)),
-            ("problems", problems_json(&self.0)),
-        ])
-        .render()
+        Json::Object(vec![("ok", Json::Flag(false)), ("problems", problems_json(&self.0))]).render()
     }
 }

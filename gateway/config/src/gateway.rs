@@ -68,10 +68,7 @@ fn settings(root: &Table<'_>, folder: &Path) -> Option<Settings> {
 fn id(table: &Table<'_>) -> Option<String> {
     let id = table.need_text("id", "\"gw-01\"")?;
     if !is_name(id.value) {
-        id.place.wrong(format!(
-            "{:?} is not an id; use 1 to 32 of a-z, 0-9 and -",
-            id.value
-        ));
+        id.place.wrong(format!("{:?} is not an id; use 1 to 32 of a-z, 0-9 and -", id.value));
         return None;
     }
     Some(id.value.to_owned())
@@ -82,17 +79,13 @@ fn id(table: &Table<'_>) -> Option<String> {
 fn data_dir(table: &Table<'_>, folder: &Path) -> Option<PathBuf> {
     let written = table.need_text("data_dir", "\"/var/lib/tidegate\"")?;
     if written.value.is_empty() {
-        written
-            .place
-            .wrong("is empty; write a folder, for example /var/lib/tidegate");
+        written.place.wrong("is empty; write a folder, for example /var/lib/tidegate");
         return None;
     }
     let path = folder.join(written.value);
     if path.exists() {
         if !path.is_dir() {
-            written
-                .place
-                .wrong(format!("{} is a file; name a folder", path.display()));
+            written.place.wrong(format!("{} is a file; name a folder", path.display()));
             return None;
         }
         return Some(path);
@@ -117,10 +110,9 @@ fn board(table: &Table<'_>, folder: &Path) -> Option<Board> {
     let name = if is_path(written.value) {
         let path = folder.join(written.value);
         if !path.is_file() {
-            written.place.wrong(format!(
-                "the board file {} is not there; correct the path",
-                path.display()
-            ));
+            written
+                .place
+                .wrong(format!("the board file {} is not there; correct the path", path.display()));
             return None;
         }
         path.to_string_lossy().into_owned()
@@ -150,11 +142,7 @@ fn handlers(root: &Table<'_>, folder: &Path, limits: &HostLimits) -> Vec<Handler
         };
         let dir = folder.join(written.value);
         if !dir.is_dir() {
-            let what = if dir.exists() {
-                "is a file"
-            } else {
-                "is not there"
-            };
+            let what = if dir.exists() { "is a file" } else { "is not there" };
             written.place.wrong(format!(
                 "the folder {} {what}; correct the path, or make it with `tidegate new NAME`",
                 dir.display()

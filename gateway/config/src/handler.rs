@@ -84,8 +84,7 @@ fn first_bytes(path: &Path) -> std::io::Result<(Vec<u8>, u64)> {
     let file = fs::File::open(path)?;
     let len = file.metadata()?.len();
     let mut first = Vec::new();
-    file.take(MODULE_MAGIC.len() as u64)
-        .read_to_end(&mut first)?;
+    file.take(MODULE_MAGIC.len() as u64).read_to_end(&mut first)?;
     Ok((first, len))
 }
 
@@ -94,10 +93,8 @@ fn manifest(root: Table<'_>, board: &HostLimits) -> Option<(Manifest, PathBuf)> 
     let name = root.need_text("name", "\"overheat\"").and_then(|name| {
         let good = is_name(name.value);
         if !good {
-            name.place.wrong(format!(
-                "{:?} is not a name; use 1 to 32 of a-z, 0-9 and -",
-                name.value
-            ));
+            name.place
+                .wrong(format!("{:?} is not a name; use 1 to 32 of a-z, 0-9 and -", name.value));
         }
         good.then(|| name.value.to_owned())
     });
@@ -111,25 +108,18 @@ fn manifest(root: Table<'_>, board: &HostLimits) -> Option<(Manifest, PathBuf)> 
         }
         good.then(|| version.value.to_owned())
     });
-    let module = root
-        .need_text("module", "\"overheat.wasm\"")
-        .and_then(|module| {
-            if module.value.is_empty() {
-                module.place.wrong("is empty; write the module's file name");
-            }
-            (!module.value.is_empty()).then(|| PathBuf::from(module.value))
-        });
+    let module = root.need_text("module", "\"overheat.wasm\"").and_then(|module| {
+        if module.value.is_empty() {
+            module.place.wrong("is empty; write the module's file name");
+        }
+        (!module.value.is_empty()).then(|| PathBuf::from(module.value))
+    });
     abi(&root);
     let triggers = triggers(&root);
     let limits = limits(&root.table("limits"), board);
     let grants = grants(&root.table("grants"));
-    let isolation = root.choice(
-        "isolation",
-        &[
-            ("event", Isolation::Event),
-            ("instance", Isolation::Instance),
-        ],
-    );
+    let isolation =
+        root.choice("isolation", &[("event", Isolation::Event), ("instance", Isolation::Instance)]);
     let react = root.choice("react", &[("now", React::Now), ("durable", React::Durable)]);
     let config = config(&root.table("config"), board);
     Some((
@@ -149,16 +139,13 @@ fn manifest(root: Table<'_>, board: &HostLimits) -> Option<(Manifest, PathBuf)> 
 
 fn is_version(version: &str) -> bool {
     (1..=VERSION_BYTES_MAX).contains(&version.len())
-        && version
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+'))
+        && version.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+'))
 }
 
 fn abi(root: &Table<'_>) {
     let ours = u64::from(tidegate_abi::ABI_VERSION);
     if !root.has("abi") {
-        root.place("abi")
-            .wrong(format!("is missing; add it, for example abi = {ours}"));
+        root.place("abi").wrong(format!("is missing; add it, for example abi = {ours}"));
     }
     if let Some(abi) = root.number("abi", &(0..=u64::from(u32::MAX)), "")
         && abi.value != ours
@@ -189,10 +176,9 @@ fn triggers(root: &Table<'_>) -> Vec<Filter> {
             continue;
         };
         if !seen.insert(written.value) {
-            written.place.wrong(format!(
-                "{:?} is a trigger already; remove one of the two",
-                written.value
-            ));
+            written
+                .place
+                .wrong(format!("{:?} is a trigger already; remove one of the two", written.value));
         }
         filters.push(filter);
     }
@@ -233,13 +219,7 @@ fn limits(table: &Table<'_>, board: &HostLimits) -> HandlerLimits {
         asked.map_or(default, |at| at.value)
     };
     HandlerLimits {
-        fuel: asked(
-            "fuel",
-            1,
-            board.caps.fuel_max,
-            board.fuel_default,
-            "fuel_max",
-        ),
+        fuel: asked("fuel", 1, board.caps.fuel_max, board.fuel_default, "fuel_max"),
         memory_kib: narrow(asked(
             "memory_kib",
             64,
@@ -270,18 +250,12 @@ fn narrow(value: u64) -> u32 {
 
 fn config(table: &Table<'_>, board: &HostLimits) -> BTreeMap<String, String> {
     let strings = table.strings();
-    let bytes: usize = strings
-        .iter()
-        .map(|(key, text)| key.len() + text.value.len())
-        .sum();
+    let bytes: usize = strings.iter().map(|(key, text)| key.len() + text.value.len()).sum();
     if bytes > board.config_bytes_max {
         table.here().wrong(format!(
             "holds {bytes} bytes of keys and strings; use at most {} (the board's handler.config_bytes_max)",
             board.config_bytes_max
         ));
     }
-    strings
-        .into_iter()
-        .map(|(key, text)| (key.to_owned(), text.value.to_owned()))
-        .collect()
+    strings.into_iter().map(|(key, text)| (key.to_owned(), text.value.to_owned())).collect()
 }

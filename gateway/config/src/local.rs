@@ -34,14 +34,10 @@ pub(crate) fn local(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Optio
         }
     }
     let Some(written) = listens else {
-        return Some(Local::FrontDoor {
-            listen: vec![LISTEN_DEFAULT],
-        });
+        return Some(Local::FrontDoor { listen: vec![LISTEN_DEFAULT] });
     };
     if written.is_empty() && table.is_clean() {
-        table
-            .place("listen")
-            .wrong(format!("is empty; write an address, for example {EXAMPLE}"));
+        table.place("listen").wrong(format!("is empty; write an address, for example {EXAMPLE}"));
     }
     let mut listen = Vec::new();
     for at in &written {
@@ -53,8 +49,7 @@ pub(crate) fn local(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Optio
             continue;
         };
         if listen.contains(&address) {
-            at.place
-                .wrong(format!("{address} is listed twice; remove one of the two"));
+            at.place.wrong(format!("{address} is listed twice; remove one of the two"));
         }
         if !address.ip().is_loopback() {
             at.place.warn(format!(

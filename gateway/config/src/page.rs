@@ -27,10 +27,7 @@ impl Source {
             let next = if file.exists() { "" } else { missing };
             Problem::of_file(file, format!("{what}{next}"))
         })?;
-        Ok(Source {
-            file: file.to_path_buf(),
-            text,
-        })
+        Ok(Source { file: file.to_path_buf(), text })
     }
 
     /// Folder that the file's relative paths start from.
@@ -117,13 +114,7 @@ pub(crate) struct Page<'s> {
 impl Page<'_> {
     pub fn problem(&self, byte: usize, key: String, what: String) -> Problem {
         let (line, column) = self.source.position(byte);
-        Problem {
-            file: self.source.file.clone(),
-            line,
-            column,
-            key,
-            what,
-        }
+        Problem { file: self.source.file.clone(), line, column, key, what }
     }
 
     pub fn note(&self, byte: usize, key: String, what: String) {
@@ -131,9 +122,7 @@ impl Page<'_> {
     }
 
     pub fn warn(&self, byte: usize, key: String, what: String) {
-        self.warnings
-            .borrow_mut()
-            .push(self.problem(byte, key, what));
+        self.warnings.borrow_mut().push(self.problem(byte, key, what));
     }
 
     /// Takes over what is wrong with another file that this one leads to.
@@ -162,10 +151,7 @@ pub(crate) fn read_text(file: &Path, bytes_max: u64) -> Result<String, String> {
     let reason = |e: std::io::Error| format!("cannot be read: {}", plain(&e));
     let opened = fs::File::open(file).map_err(reason)?;
     let mut bytes = Vec::new();
-    opened
-        .take(bytes_max + 1)
-        .read_to_end(&mut bytes)
-        .map_err(reason)?;
+    opened.take(bytes_max + 1).read_to_end(&mut bytes).map_err(reason)?;
     if bytes.len() as u64 > bytes_max {
         return Err(format!("is longer than {bytes_max} bytes"));
     }

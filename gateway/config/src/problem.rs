@@ -19,13 +19,7 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn of_file(file: impl Into<PathBuf>, what: impl Into<String>) -> Problem {
-        Problem {
-            file: file.into(),
-            line: 0,
-            column: 0,
-            key: String::new(),
-            what: what.into(),
-        }
+        Problem { file: file.into(), line: 0, column: 0, key: String::new(), what: what.into() }
     }
 }
 

@@ -25,20 +25,12 @@ type Entry<'a> = (&'a Spanned<DeString<'a>>, &'a Spanned<DeValue<'a>>);
 
 impl<'a> Table<'a> {
     pub fn root(page: &'a Page<'a>, map: &'a DeTable<'a>) -> Table<'a> {
-        let place = Place {
-            page,
-            key: String::new(),
-            byte: 0,
-        };
+        let place = Place { page, key: String::new(), byte: 0 };
         Table::new(place, Some(map))
     }
 
     fn new(place: Place<'a>, map: Option<&'a DeTable<'a>>) -> Table<'a> {
-        Table {
-            place,
-            map,
-            asked: RefCell::default(),
-        }
+        Table { place, map, asked: RefCell::default() }
     }
 
     /// A string, if it is written.
@@ -79,9 +71,7 @@ impl<'a> Table<'a> {
         {
             Some(value) => Some(At { value, place }),
             None => {
-                place.wrong(format!(
-                    "{number} is out of range; use {low} to {high}{why}"
-                ));
+                place.wrong(format!("{number} is out of range; use {low} to {high}{why}"));
                 None
             }
         }
@@ -92,13 +82,9 @@ impl<'a> Table<'a> {
     pub fn need_number<N: TryFrom<u64>>(&self, key: &'static str, range: RangeInclusive<u64>) -> N {
         if !self.has(key) {
             let (low, high) = (range.start(), range.end());
-            self.inner(key).wrong(format!(
-                "is missing; add a whole number from {low} to {high}"
-            ));
+            self.inner(key).wrong(format!("is missing; add a whole number from {low} to {high}"));
         }
-        let value = self
-            .number(key, &range, "")
-            .map_or(*range.start(), |at| at.value);
+        let value = self.number(key, &range, "").map_or(*range.start(), |at| at.value);
         match N::try_from(value) {
             Ok(value) => value,
             Err(_) => unreachable!("the range of {key} lies within its type"),
@@ -116,8 +102,7 @@ impl<'a> Table<'a> {
         match value.get_ref() {
             DeValue::Boolean(flag) => *flag,
             other => {
-                self.place_of(name)
-                    .wrong(format!("must be true or false, not {}", kind(other)));
+                self.place_of(name).wrong(format!("must be true or false, not {}", kind(other)));
                 false
             }
         }
@@ -129,10 +114,7 @@ impl<'a> Table<'a> {
         let found = self.text(key, &example)?;
         let chosen = choices.iter().find(|(word, _)| *word == found.value);
         if chosen.is_none() {
-            let words: Vec<String> = choices
-                .iter()
-                .map(|(word, _)| format!("{word:?}"))
-                .collect();
+            let words: Vec<String> = choices.iter().map(|(word, _)| format!("{word:?}")).collect();
             found.place.wrong(format!(
                 "{:?} is not a choice here; use {}",
                 found.value,
@@ -154,10 +136,9 @@ impl<'a> Table<'a> {
     pub fn text_or_texts(&self, key: &'static str, example: &str) -> Option<Vec<At<'a, &'a str>>> {
         let (name, value) = self.take(key)?;
         Some(match value.get_ref() {
-            DeValue::String(_) => self
-                .as_text(self.place_of(name), value, key, example)
-                .into_iter()
-                .collect(),
+            DeValue::String(_) => {
+                self.as_text(self.place_of(name), value, key, example).into_iter().collect()
+            }
             _ => self.as_texts(name, value, key, example),
         })
     }
@@ -192,11 +173,8 @@ impl<'a> Table<'a> {
         };
         let mut tables = Vec::new();
         for (i, item) in array.iter().enumerate() {
-            let place = Place {
-                key: format!("{}[{i}]", place.key),
-                byte: item.span().start,
-                ..place
-            };
+            let place =
+                Place { key: format!("{}[{i}]", place.key), byte: item.span().start, ..place };
             match item.get_ref() {
                 DeValue::Table(map) => tables.push(Table::new(place, Some(map))),
                 other => place.wrong(format!("must be a table [[{key}]], not {}", kind(other))),
@@ -211,13 +189,9 @@ impl<'a> Table<'a> {
         for (name, value) in self.map.into_iter().flatten() {
             let place = self.place_of(name);
             match value.get_ref() {
-                DeValue::String(text) => strings.push((
-                    &**name.get_ref(),
-                    At {
-                        value: &**text,
-                        place,
-                    },
-                )),
+                DeValue::String(text) => {
+                    strings.push((&**name.get_ref(), At { value: &**text, place }))
+                }
                 other @ (DeValue::Array(_) | DeValue::Table(_)) => {
                     place.wrong(format!("must be a string, not {}", kind(other)));
                 }
@@ -286,15 +260,11 @@ impl<'a> Table<'a> {
     }
 
     fn missing(&self, key: &'static str, example: &str) {
-        self.inner(key)
-            .wrong(format!("is missing; add it, for example {key} = {example}"));
+        self.inner(key).wrong(format!("is missing; add it, for example {key} = {example}"));
     }
 
     fn place_of(&self, name: &Spanned<DeString<'_>>) -> Place<'a> {
-        Place {
-            byte: name.span().start,
-            ..self.inner(name.get_ref())
-        }
+        Place { byte: name.span().start, ..self.inner(name.get_ref()) }
     }
 
     /// The place of a key that may not be there: the table's own, with the key's path.
@@ -304,10 +274,7 @@ impl<'a> Table<'a> {
         } else {
             format!("{}.{key}", self.place.key)
         };
-        Place {
-            key: path,
-            ..self.place
-        }
+        Place { key: path, ..self.place }
     }
 
     fn as_text(
@@ -346,16 +313,10 @@ impl<'a> Table<'a> {
         };
         let mut texts = Vec::new();
         for (i, item) in array.iter().enumerate() {
-            let place = Place {
-                key: format!("{}[{i}]", place.key),
-                byte: item.span().start,
-                ..place
-            };
+            let place =
+                Place { key: format!("{}[{i}]", place.key), byte: item.span().start, ..place };
             match item.get_ref() {
-                DeValue::String(text) => texts.push(At {
-                    value: &**text,
-                    place,
-                }),
+                DeValue::String(text) => texts.push(At { value: &**text, place }),
                 other => place.wrong(format!(
                     "must be a string, not {}; for example {key} = [{example}]",
                     kind(other)

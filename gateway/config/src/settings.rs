@@ -109,11 +109,7 @@ pub enum HandlerEntry {
     /// When its module is there and looks like one. Whether it loads, the host finds out.
     Ready(HandlerDir),
     /// When its module is not there or is no module. The rest goes on without it.
-    Broken {
-        dir: PathBuf,
-        name: String,
-        problems: Problems,
-    },
+    Broken { dir: PathBuf, name: String, problems: Problems },
 }
 
 impl HandlerEntry {

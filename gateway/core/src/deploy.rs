@@ -40,16 +40,8 @@ impl Deployments {
     pub fn insert(&mut self, id: HandlerId, manifest: Arc<Manifest>) {
         let name = Arc::from(manifest.name.as_str());
         let counters = HandlerCounters::default();
-        self.handlers.insert(
-            id,
-            Handler {
-                manifest,
-                name,
-                counters,
-                checked: false,
-                subscribed: false,
-            },
-        );
+        self.handlers
+            .insert(id, Handler { manifest, name, counters, checked: false, subscribed: false });
     }
 
     pub fn remove(&mut self, id: HandlerId) {
@@ -69,16 +61,12 @@ impl Deployments {
 
     /// The name for a report. Handlers that are gone have none any more.
     pub fn told_name(&self, id: HandlerId) -> String {
-        self.name(id)
-            .map(|name| String::from(&**name))
-            .unwrap_or_default()
+        self.name(id).map(|name| String::from(&**name)).unwrap_or_default()
     }
 
     /// The local side has lost its memory of our subscriptions.
     pub fn forget_subscriptions(&mut self) {
-        self.handlers
-            .values_mut()
-            .for_each(|handler| handler.subscribed = false);
+        self.handlers.values_mut().for_each(|handler| handler.subscribed = false);
     }
 
     /// Triggers of checked handlers that the local side does not know; it is told now.
@@ -87,13 +75,8 @@ impl Deployments {
         for (id, handler) in &mut self.handlers {
             if handler.checked && !handler.subscribed {
                 handler.subscribed = true;
-                filters.extend(
-                    handler
-                        .manifest
-                        .triggers
-                        .iter()
-                        .map(|filter| (*id, filter.clone())),
-                );
+                filters
+                    .extend(handler.manifest.triggers.iter().map(|filter| (*id, filter.clone())));
             }
         }
         filters
@@ -120,8 +103,6 @@ impl Deployments {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (HandlerId, &str, HandlerCounters)> {
-        self.handlers
-            .iter()
-            .map(|(id, handler)| (*id, &*handler.name, handler.counters))
+        self.handlers.iter().map(|(id, handler)| (*id, &*handler.name, handler.counters))
     }
 }

@@ -13,10 +13,7 @@ impl Drops {
     pub fn count(&mut self, reason: DropReason) -> Option<Report> {
         let total = &mut self.totals[reason as usize];
         *total += 1;
-        total.is_power_of_two().then_some(Report::Dropped {
-            reason,
-            total: *total,
-        })
+        total.is_power_of_two().then_some(Report::Dropped { reason, total: *total })
     }
 
     pub fn total(&self, reason: DropReason) -> u64 {

@@ -41,23 +41,11 @@ pub enum Report {
     /// When a handler has been loaded and takes messages.
     HandlerActive { handler: HandlerId, name: String },
     /// When a handler cannot run here, and why.
-    HandlerRejected {
-        handler: HandlerId,
-        name: String,
-        reason: String,
-    },
+    HandlerRejected { handler: HandlerId, name: String, reason: String },
     /// When one event of a handler failed.
-    EventFailed {
-        handler: HandlerId,
-        event_id: u64,
-        failure: Failure,
-    },
+    EventFailed { handler: HandlerId, event_id: u64, failure: Failure },
     /// When a handler failed so often in a row that it is stopped for a while.
-    HandlerQuarantined {
-        handler: HandlerId,
-        wait_ms: u64,
-        last: Failure,
-    },
+    HandlerQuarantined { handler: HandlerId, wait_ms: u64, last: Failure },
     /// When a quarantined handler has taken a message again.
     HandlerReleased { handler: HandlerId },
     /// When a handler logged something.

@@ -58,10 +58,7 @@ impl Gateway {
         match input {
             Input::Message { message, ack } => self.handle_message(message, ack),
             Input::Retained { handler, message } => {
-                let message = Arc::new(Message {
-                    retain: true,
-                    ..message
-                });
+                let message = Arc::new(Message { retain: true, ..message });
                 self.admit(handler, &message, None);
             }
             Input::SourceGone { source } => self.intake.forget(source),
@@ -88,10 +85,7 @@ impl Gateway {
 
     /// When [`Gateway::handle_timeout`] is due next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.schedule.poll_timeout(), self.local.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.schedule.poll_timeout(), self.local.poll_timeout()].into_iter().flatten().min()
     }
 
     /// The next thing to do. Jobs come last, so that a batch is as large as what has arrived.
@@ -190,24 +184,13 @@ impl Gateway {
         self.intake.take(message);
         let id = self.schedule.next_event_id();
         let message = Arc::clone(message);
-        self.schedule.push(
-            handler,
-            Event {
-                id,
-                message,
-                ticket,
-                attempt: 0,
-                first: false,
-            },
-        );
+        self.schedule.push(handler, Event { id, message, ticket, attempt: 0, first: false });
     }
 
     /// Stops reading from a source whose message found a full line or a full gateway.
     fn hold_if_full(&mut self, ack: AckTo, handlers: &[HandlerId]) {
         let full = self.limits.line_messages_max;
-        let line = handlers
-            .iter()
-            .find(|handler| self.schedule.waiting(**handler) >= full);
+        let line = handlers.iter().find(|handler| self.schedule.waiting(**handler) >= full);
         let cause = match line {
             Some(handler) => Cause::Line(*handler),
             None if self.intake.free() == 0 => Cause::Gateway,
@@ -224,9 +207,8 @@ impl Gateway {
         }
         let short = self.limits.line_messages_max / 2;
         let schedule = &self.schedule;
-        while let Some(source) = self
-            .intake
-            .poll_resume(|handler| schedule.waiting(handler) <= short)
+        while let Some(source) =
+            self.intake.poll_resume(|handler| schedule.waiting(handler) <= short)
         {
             self.effects.push_back(Effect::Resume(source));
         }
@@ -256,11 +238,7 @@ impl Gateway {
         };
         if let Some(reason) = full {
             let (name, reason) = (manifest.name.clone(), String::from(reason));
-            return self.report(Report::HandlerRejected {
-                handler,
-                name,
-                reason,
-            });
+            return self.report(Report::HandlerRejected { handler, name, reason });
         }
         self.routes.insert(handler, &manifest.triggers);
         self.schedule.insert(handler);
@@ -286,11 +264,7 @@ impl Gateway {
                     self.intake.give(&event.message);
                     self.close(event.ticket);
                 }
-                self.report(Report::HandlerRejected {
-                    handler,
-                    name,
-                    reason,
-                });
+                self.report(Report::HandlerRejected { handler, name, reason });
             }
         }
     }
@@ -298,8 +272,7 @@ impl Gateway {
     /// Tells the local side of the triggers that it does not know.
     fn subscribe(&mut self) {
         for (handler, filter) in self.deployments.take_unsubscribed() {
-            self.effects
-                .push_back(Effect::Subscribe { handler, filter });
+            self.effects.push_back(Effect::Subscribe { handler, filter });
         }
     }
 
@@ -333,11 +306,7 @@ impl Gateway {
         }
         if let (Some(wait), Some(last)) = (finished.quarantined, last_failure) {
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            self.report(Report::HandlerQuarantined {
-                handler: id,
-                wait_ms,
-                last,
-            });
+            self.report(Report::HandlerQuarantined { handler: id, wait_ms, last });
             for event in self.schedule.drain(id) {
                 self.intake.give(&event.message);
                 self.skip(id, event.ticket);
@@ -364,22 +333,13 @@ impl Gateway {
             return None;
         };
         let (event_id, told) = (event.id, failure.clone());
-        self.report(Report::EventFailed {
-            handler: id,
-            event_id,
-            failure: told,
-        });
+        self.report(Report::EventFailed { handler: id, event_id, failure: told });
         Some(failure)
     }
 
     /// A handler's publish goes out on the local side, and to the handlers that it wakes.
     fn react(&mut self, name: &Arc<str>, cause: &Message, publish: Publish) {
-        let Publish {
-            topic,
-            payload,
-            qos,
-            retain,
-        } = publish;
+        let Publish { topic, payload, qos, retain } = publish;
         let message = Arc::new(Message {
             topic,
             payload,

@@ -17,22 +17,13 @@ pub enum Input {
         ack: Option<AckTo>,
     },
     /// When a message that the broker had kept is due to a handler that has just started.
-    Retained {
-        handler: HandlerId,
-        message: Message,
-    },
+    Retained { handler: HandlerId, message: Message },
     /// When a source is gone: nobody waits for its acks any more.
     SourceGone { source: SourceId },
     /// When a handler is to run here from now on. Answered by [`crate::Effect::Check`].
-    Deploy {
-        handler: HandlerId,
-        manifest: Arc<Manifest>,
-    },
+    Deploy { handler: HandlerId, manifest: Arc<Manifest> },
     /// When a runner has loaded and checked a handler's module, or refused it with a reason.
-    Checked {
-        handler: HandlerId,
-        result: Result<(), String>,
-    },
+    Checked { handler: HandlerId, result: Result<(), String> },
     /// When a job has ended.
     Outcome(Outcome),
     /// When the local side is ready: the front door listens, or the foreign broker has taken our session.

@@ -51,11 +51,7 @@ impl Intake {
     /// Credits left: messages, none when the bytes are used up. QoS 1 may overdraw them by what its source
     /// had sent before it was paused.
     pub fn free(&self) -> usize {
-        if self.bytes >= self.bytes_max {
-            0
-        } else {
-            self.messages_max.saturating_sub(self.used)
-        }
+        if self.bytes >= self.bytes_max { 0 } else { self.messages_max.saturating_sub(self.used) }
     }
 
     pub fn used(&self) -> usize {
@@ -80,13 +76,7 @@ impl Intake {
         let ack = ack?;
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.tickets.insert(
-            ticket,
-            Waiting {
-                ack,
-                left: handlers,
-            },
-        );
+        self.tickets.insert(ticket, Waiting { ack, left: handlers });
         Some(ticket)
     }
 
@@ -102,8 +92,7 @@ impl Intake {
 
     /// Nobody waits for the acks of `source` any more. Its messages still run.
     pub fn forget(&mut self, source: SourceId) {
-        self.tickets
-            .retain(|_, waiting| waiting.ack.source != source);
+        self.tickets.retain(|_, waiting| waiting.ack.source != source);
         self.paused.retain(|(paused, _)| *paused != source);
     }
 
@@ -139,10 +128,7 @@ mod tests {
     use crate::topic::Topic;
     use alloc::vec;
 
-    const ACK: AckTo = AckTo {
-        source: SourceId(7),
-        packet_id: 3,
-    };
+    const ACK: AckTo = AckTo { source: SourceId(7), packet_id: 3 };
 
     fn message(bytes: usize) -> Message {
         Message {
@@ -166,11 +152,7 @@ mod tests {
         assert_eq!(intake.free(), 0);
         intake.pause(SourceId(1), Cause::Gateway);
         intake.give(&message(10));
-        assert_eq!(
-            intake.poll_resume(|_| true),
-            None,
-            "bytes must be half gone too"
-        );
+        assert_eq!(intake.poll_resume(|_| true), None, "bytes must be half gone too");
         intake.give(&message(999));
         assert_eq!(intake.poll_resume(|_| true), Some(SourceId(1)));
     }
@@ -209,9 +191,6 @@ mod tests {
         assert!(!intake.any_paused());
         intake.pause(SourceId(2), Cause::Line(HandlerId(5)));
         assert_eq!(intake.poll_resume(|handler| handler != HandlerId(5)), None);
-        assert_eq!(
-            intake.poll_resume(|handler| handler == HandlerId(5)),
-            Some(SourceId(2))
-        );
+        assert_eq!(intake.poll_resume(|handler| handler == HandlerId(5)), Some(SourceId(2)));
     }
 }

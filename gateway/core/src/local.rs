@@ -33,11 +33,7 @@ pub struct Local {
 
 impl Local {
     pub fn new(side: LocalSide, limits: &Limits, seed: u64) -> Local {
-        Local {
-            side,
-            link: Link::new(limits, seed),
-            echo: Echo::new(limits.echoes_max),
-        }
+        Local { side, link: Link::new(limits, seed), echo: Echo::new(limits.echoes_max) }
     }
 
     /// Whether subscriptions can be made now.

@@ -77,7 +77,5 @@ pub enum React {
 /// Whether `name` may name a handler or a gateway: `[a-z0-9-]{1,32}`.
 pub fn is_name(name: &str) -> bool {
     (1..=32).contains(&name.len())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }

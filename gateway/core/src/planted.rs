@@ -51,10 +51,7 @@ static ON: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// Switches one bug on, and every other off.
 #[cfg(planted)]
 pub fn plant(bug: Option<Bug>) {
-    ON.store(
-        bug.map_or(usize::MAX, |bug| bug as usize),
-        Ordering::Relaxed,
-    );
+    ON.store(bug.map_or(usize::MAX, |bug| bug as usize), Ordering::Relaxed);
 }
 
 /// Whether `bug` is on.

@@ -17,11 +17,7 @@ pub struct Routes {
 
 impl Routes {
     pub fn new(filters_max: usize) -> Routes {
-        Routes {
-            trie: FilterTrie::default(),
-            filters: BTreeMap::new(),
-            filters_max,
-        }
+        Routes { trie: FilterTrie::default(), filters: BTreeMap::new(), filters_max }
     }
 
     /// Whether `more` filters fit.

@@ -90,10 +90,7 @@ impl Schedule {
     pub fn remove(&mut self, handler: HandlerId) -> VecDeque<Event> {
         self.ready.retain(|ready| *ready != handler);
         self.wakes.retain(|(_, wake)| *wake != handler);
-        self.lines
-            .remove(&handler)
-            .map(|line| line.waiting)
-            .unwrap_or_default()
+        self.lines.remove(&handler).map(|line| line.waiting).unwrap_or_default()
     }
 
     /// The line may run: its module is loaded, or its wait is over.
@@ -112,9 +109,7 @@ impl Schedule {
 
     /// How many wait.
     pub fn waiting(&self, handler: HandlerId) -> usize {
-        self.lines
-            .get(&handler)
-            .map_or(0, |line| line.waiting.len())
+        self.lines.get(&handler).map_or(0, |line| line.waiting.len())
     }
 
     pub fn next_event_id(&mut self) -> u64 {
@@ -143,11 +138,7 @@ impl Schedule {
         let handler = self.ready.pop_front()?;
         let line = self.lines.get_mut(&handler)?;
         // After a failure the next message is on trial: alone, so that a broken handler fails few.
-        let most = if line.failures > 0 {
-            1
-        } else {
-            self.limits.batch_messages_max
-        };
+        let most = if line.failures > 0 { 1 } else { self.limits.batch_messages_max };
         let count = line.waiting.len().min(most);
         let mut events = self.spare.pop().unwrap_or_default();
         events.extend(line.waiting.drain(..count));
@@ -157,11 +148,7 @@ impl Schedule {
         let id = JobId(self.next_job);
         self.next_job += 1;
         line.phase = Phase::Running(id);
-        Some(Job {
-            id,
-            handler,
-            events,
-        })
+        Some(Job { id, handler, events })
     }
 
     /// A job has ended. What it did not get to goes back to the head of the line.
@@ -173,10 +160,7 @@ impl Schedule {
         };
         let mut finished = Finished::default();
         let mut back_off = None;
-        let asked = outcome
-            .events
-            .last()
-            .is_some_and(|last| last.verdict == Verdict::Retry);
+        let asked = outcome.events.last().is_some_and(|last| last.verdict == Verdict::Retry);
         if asked {
             let at = outcome.events.len() - 1;
             let event = &mut outcome.job.events[at];
@@ -209,11 +193,7 @@ impl Schedule {
             }
         }
         // On trial, one failure is enough.
-        let tolerated = if line.quarantines > 0 {
-            1
-        } else {
-            self.limits.failures_max
-        };
+        let tolerated = if line.quarantines > 0 { 1 } else { self.limits.failures_max };
         if line.failures >= tolerated {
             let wait = (self.limits.quarantine_min_ms << line.quarantines.min(20))
                 .min(self.limits.quarantine_max_ms);
@@ -285,25 +265,15 @@ mod tests {
             at: WallTime::default(),
             hops: 0,
         };
-        Event {
-            id,
-            message: Arc::new(message),
-            ticket: None,
-            attempt: 0,
-            first: false,
-        }
+        Event { id, message: Arc::new(message), ticket: None, attempt: 0, first: false }
     }
 
     /// Runs a script: `+N` a message, `ok`/`fail`/`retry` how the next event of the running job ends (`!` ends the
     /// job), `tN` time. Writes down which events each job had and what a finished job meant.
     #[track_caller]
     fn check(script: &str, expect: &str) {
-        let limits = Limits {
-            batch_messages_max: 2,
-            failures_max: 2,
-            retries_max: 2,
-            ..Limits::DEV
-        };
+        let limits =
+            Limits { batch_messages_max: 2, failures_max: 2, retries_max: 2, ..Limits::DEV };
         let mut schedule = Schedule::new(limits);
         let (mut now, mut job, mut verdicts) = (Timestamp(0), None::<Job>, Vec::new());
         let mut seen = String::new();
@@ -318,10 +288,7 @@ mod tests {
                 }
                 ("!", _) => {
                     let job = job.take().expect("a job");
-                    let mut outcome = Outcome {
-                        job,
-                        events: core::mem::take(&mut verdicts),
-                    };
+                    let mut outcome = Outcome { job, events: core::mem::take(&mut verdicts) };
                     let finished = schedule.finish(now, &mut outcome);
                     if let Some(wait) = finished.quarantined {
                         seen += &alloc::format!("quarantine {} ", wait.as_millis());
@@ -337,10 +304,7 @@ mod tests {
                         "retry" => Verdict::Retry,
                         _ => Verdict::Failed(Failure::Trap("unreachable")),
                     };
-                    verdicts.push(EventOutcome {
-                        verdict,
-                        ..EventOutcome::default()
-                    });
+                    verdicts.push(EventOutcome { verdict, ..EventOutcome::default() });
                 }
             }
             if job.is_none() {
@@ -368,19 +332,13 @@ mod tests {
     fn a_retry_blocks_the_line_until_its_time() {
         check("+1 +2 +3 ok ! retry ! +4 t99 t100", "[1] [2 3] [2' 3]");
         check("+1 retry ! t100 retry ! t200 t300 retry !", "[1] [1'] [1']");
-        check(
-            "+1 retry ! t100 retry ! t300 retry ! +2",
-            "[1] [1'] [1'] [2]",
-        );
+        check("+1 retry ! t100 retry ! t300 retry ! +2", "[1] [1'] [1'] [2]");
     }
 
     #[test]
     fn failures_in_a_row_lead_to_quarantine_and_one_trial() {
         check("+1 fail ! +2 ok ! +3 fail !", "[1] [2] [3]");
-        check(
-            "+1 fail ! +2 fail ! +3 t999 t1000",
-            "[1] [2] quarantine 1000 [3]",
-        );
+        check("+1 fail ! +2 fail ! +3 t999 t1000", "[1] [2] quarantine 1000 [3]");
         check(
             "+1 fail ! +2 fail ! +3 +4 t1000 fail ! t2999 t3000",
             "[1] [2] quarantine 1000 [3] quarantine 2000 [4]",

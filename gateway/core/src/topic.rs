@@ -184,11 +184,7 @@ mod tests {
     #[test]
     fn filters_match_as_the_specification_says() {
         check("sport/tennis/player1/#", "sport/tennis/player1", true);
-        check(
-            "sport/tennis/player1/#",
-            "sport/tennis/player1/score/wimbledon",
-            true,
-        );
+        check("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true);
         check("sport/#", "sport", true);
         check("#", "a/b", true);
         check("sport/tennis/+", "sport/tennis/player1", true);
@@ -221,9 +217,7 @@ mod tests {
     #[test]
     fn one_filter_covers_another() {
         let covers = |a: &str, b: &str| {
-            Filter::new(a)
-                .expect("filter")
-                .covers(&Filter::new(b).expect("filter"))
+            Filter::new(a).expect("filter").covers(&Filter::new(b).expect("filter"))
         };
         assert!(covers("devices/#", "devices/+/cmd"));
         assert!(covers("devices/+/cmd", "devices/7/cmd"));

@@ -33,21 +33,13 @@ struct Node<K, V> {
 
 impl<K, V> Default for Node<K, V> {
     fn default() -> Self {
-        Node {
-            names: Vec::new(),
-            plus: None,
-            here: Vec::new(),
-            hash: Vec::new(),
-        }
+        Node { names: Vec::new(), plus: None, here: Vec::new(), hash: Vec::new() }
     }
 }
 
 impl<K, V> Default for FilterTrie<K, V> {
     fn default() -> Self {
-        FilterTrie {
-            root: Node::default(),
-            len: 0,
-        }
+        FilterTrie { root: Node::default(), len: 0 }
     }
 }
 
@@ -231,10 +223,7 @@ mod tests {
         }
         assert_eq!(trie.len(), filters.len());
         for round in 0..2 {
-            for topic in words(&["a", "b", "", "$x"])
-                .iter()
-                .filter(|t| !t.is_empty())
-            {
+            for topic in words(&["a", "b", "", "$x"]).iter().filter(|t| !t.is_empty()) {
                 let expect: Vec<usize> = (0..filters.len())
                     .filter(|n| (round == 0 || n % 2 == 0) && filters[*n].matches(topic))
                     .collect();
@@ -242,19 +231,13 @@ mod tests {
             }
             // The second round looks again with every other filter gone.
             for (n, filter) in filters.iter().enumerate().filter(|(n, _)| n % 2 == 1) {
-                assert_eq!(
-                    trie.remove(filter, &n),
-                    if round == 0 { Some(()) } else { None }
-                );
+                assert_eq!(trie.remove(filter, &n), if round == 0 { Some(()) } else { None });
             }
         }
         for (n, filter) in filters.iter().enumerate().filter(|(n, _)| n % 2 == 0) {
             assert_eq!(trie.remove(filter, &n), Some(()));
         }
-        assert!(
-            trie.is_empty() && trie.root.is_empty(),
-            "nothing is left behind"
-        );
+        assert!(trie.is_empty() && trie.root.is_empty(), "nothing is left behind");
     }
 
     #[test]

@@ -27,9 +27,8 @@ impl Alarm {
         let Some(next) = next else {
             return Poll::Pending;
         };
-        let (at, sleep) = self
-            .set
-            .get_or_insert_with(|| (next, Box::pin(sleep_until(self.clock.instant(next)))));
+        let (at, sleep) =
+            self.set.get_or_insert_with(|| (next, Box::pin(sleep_until(self.clock.instant(next)))));
         if next < *at {
             *at = next;
             sleep.as_mut().reset(self.clock.instant(next));
@@ -38,11 +37,7 @@ impl Alarm {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) => {
                 // Whether or not a deadline is behind us, the next one is later than now.
-                *at = next.max(
-                    self.clock
-                        .timestamp()
-                        .after(std::time::Duration::from_millis(1)),
-                );
+                *at = next.max(self.clock.timestamp().after(std::time::Duration::from_millis(1)));
                 sleep.as_mut().reset(self.clock.instant(*at));
                 Poll::Ready(())
             }

@@ -58,12 +58,8 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Args, String> {
             Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
             _ => (arg.as_str(), None),
         };
-        let mut value = |what| {
-            inline
-                .clone()
-                .or_else(|| args.next())
-                .ok_or(format!("{name} needs {what}"))
-        };
+        let mut value =
+            |what| inline.clone().or_else(|| args.next()).ok_or(format!("{name} needs {what}"));
         match name {
             "-h" | "--help" => return Ok(Args::Help),
             "-V" | "--version" => return Ok(Args::Version),
@@ -84,10 +80,7 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Args, String> {
     Ok(if check {
         Args::Check { config, json }
     } else {
-        Args::Run {
-            config,
-            level: level.unwrap_or(Level::INFO),
-        }
+        Args::Run { config, level: level.unwrap_or(Level::INFO) }
     })
 }
 
@@ -115,40 +108,22 @@ mod tests {
     fn says_what_is_wrong() {
         check("", Err("say which configuration: --config FILE"));
         check("--config", Err("--config needs a file"));
-        check(
-            "--config a --log loud",
-            Err("--log loud: use error, warn, info, debug or trace"),
-        );
+        check("--config a --log loud", Err("--log loud: use error, warn, info, debug or trace"));
         check("--config a --jsn", Err("`--jsn` is not an option here"));
         check("--config a --json", Err("`--json` is not an option here"));
-        check(
-            "check --config a --log info",
-            Err("`--log` is not an option here"),
-        );
+        check("check --config a --log info", Err("`--log` is not an option here"));
         check("--config a check", Err("`check` is not an option here"));
     }
 
     #[test]
     fn reads_what_is_right() {
         let config = PathBuf::from("a.toml");
-        check(
-            "-c a.toml",
-            Ok(Args::Run {
-                config: config.clone(),
-                level: Level::INFO,
-            }),
-        );
+        check("-c a.toml", Ok(Args::Run { config: config.clone(), level: Level::INFO }));
         check(
             "--config=a.toml --log=debug",
-            Ok(Args::Run {
-                config: config.clone(),
-                level: Level::DEBUG,
-            }),
+            Ok(Args::Run { config: config.clone(), level: Level::DEBUG }),
         );
-        check(
-            "check --json --config a.toml",
-            Ok(Args::Check { config, json: true }),
-        );
+        check("check --json --config a.toml", Ok(Args::Check { config, json: true }));
         check("check --help", Ok(Args::Help));
     }
 }

@@ -17,9 +17,7 @@ pub struct Clock {
 
 impl Clock {
     pub fn start() -> Clock {
-        Clock {
-            start: Instant::now(),
-        }
+        Clock { start: Instant::now() }
     }
 
     /// What the core reckons with.
@@ -39,20 +37,13 @@ impl Clock {
             Err(before) => -i64::try_from(before.duration().as_micros()).unwrap_or(i64::MAX),
         };
         let plausible = unix_us >= PLAUSIBLE_UNIX_US;
-        let quality = if plausible {
-            ClockQuality::Floor
-        } else {
-            ClockQuality::None
-        };
+        let quality = if plausible { ClockQuality::Floor } else { ClockQuality::None };
         WallTime { unix_us, quality }
     }
 
     /// What a handler's run reckons with.
     pub fn now(&self) -> Now {
         let mono_us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Now {
-            mono_us,
-            wall: self.wall(),
-        }
+        Now { mono_us, wall: self.wall() }
     }
 }

@@ -16,10 +16,7 @@ pub fn all(hub: &mut Hub) -> Vec<(String, u64)> {
     let gateway = hub.gateway();
     let mut all = vec![("messages.inside".to_owned(), gateway.messages() as u64)];
     for reason in DropReason::ALL {
-        all.push((
-            format!("messages.dropped.{}", reason.name()),
-            gateway.dropped(reason),
-        ));
+        all.push((format!("messages.dropped.{}", reason.name()), gateway.dropped(reason)));
     }
     for (_, name, _, counters) in gateway.handlers() {
         for (what, count) in [
@@ -50,16 +47,10 @@ pub fn all(hub: &mut Hub) -> Vec<(String, u64)> {
             all.push((format!("door.{what}"), count));
         }
         for reason in DoorDrop::ALL {
-            all.push((
-                format!("door.dropped.{}", reason.name()),
-                counters.dropped(reason),
-            ));
+            all.push((format!("door.dropped.{}", reason.name()), counters.dropped(reason)));
         }
         for reason in CloseReason::ALL {
-            all.push((
-                format!("door.closed.{}", reason.name()),
-                counters.closed(reason),
-            ));
+            all.push((format!("door.closed.{}", reason.name()), counters.closed(reason)));
         }
     }
     all.retain(|(_, count)| *count > 0);
@@ -68,10 +59,7 @@ pub fn all(hub: &mut Hub) -> Vec<(String, u64)> {
 
 /// Logs every counter, in one line.
 pub fn tell(hub: &mut Hub) {
-    let all: Vec<String> = all(hub)
-        .iter()
-        .map(|(name, count)| format!("{name}={count}"))
-        .collect();
+    let all: Vec<String> = all(hub).iter().map(|(name, count)| format!("{name}={count}")).collect();
     info!("counters {}", all.join(" "));
 }
 
@@ -87,17 +75,9 @@ pub struct Troubles {
 impl Troubles {
     /// Looks, and logs what is new. Call it after every turn.
     pub fn look(&mut self, clock: impl Fn() -> Timestamp, counters: &DoorCounters) {
-        let closed = CloseReason::ALL
-            .into_iter()
-            .filter(|reason| is_trouble(*reason));
-        let sum = closed
-            .clone()
-            .map(|reason| counters.closed(reason))
-            .sum::<u64>()
-            + DoorDrop::ALL
-                .into_iter()
-                .map(|reason| counters.dropped(reason))
-                .sum::<u64>()
+        let closed = CloseReason::ALL.into_iter().filter(|reason| is_trouble(*reason));
+        let sum = closed.clone().map(|reason| counters.closed(reason)).sum::<u64>()
+            + DoorDrop::ALL.into_iter().map(|reason| counters.dropped(reason)).sum::<u64>()
             + counters.transports_refused;
         if sum == self.sum {
             return;
@@ -111,19 +91,13 @@ impl Troubles {
         for reason in closed {
             let count = counters.closed(reason) - self.told.closed(reason);
             if count > 0 {
-                warn!(
-                    reason = reason.name(),
-                    count, "the front door closed connections"
-                );
+                warn!(reason = reason.name(), count, "the front door closed connections");
             }
         }
         for reason in DoorDrop::ALL {
             let count = counters.dropped(reason) - self.told.dropped(reason);
             if count > 0 {
-                warn!(
-                    reason = reason.name(),
-                    count, "the front door dropped messages"
-                );
+                warn!(reason = reason.name(), count, "the front door dropped messages");
             }
         }
         let count = counters.transports_refused - self.told.transports_refused;

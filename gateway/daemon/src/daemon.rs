@@ -45,21 +45,17 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let board = &settings.board;
     let runner = Runner::new(board.host.caps, u64::from(board.runner.slice_us), seed);
     let (side, local) = match &settings.local {
-        LocalSettings::FrontDoor { .. } => (
-            LocalSide::FrontDoor,
-            Local::FrontDoor(Box::new(Broker::new(board.door))),
-        ),
+        LocalSettings::FrontDoor { .. } => {
+            (LocalSide::FrontDoor, Local::FrontDoor(Box::new(Broker::new(board.door))))
+        }
         LocalSettings::Broker(_) => (LocalSide::Broker, Local::Broker(Default::default())),
     };
     let gateway = Gateway::new(board.core_limits, side, seed);
     let shell = Shell::new(clock, Hub::new(gateway, local, runner));
     deploy(&settings, &shell);
     let driver = open_local(&settings, &shell).await?;
-    let threads = Threads::new(
-        usize::from(board.runner.threads),
-        board.core_limits.handlers_max,
-        clock,
-    );
+    let threads =
+        Threads::new(usize::from(board.runner.threads), board.core_limits.handlers_max, clock);
     spawn_local(Turns::new(Rc::clone(&shell), driver, threads).run());
 
     wait_for_stop(&shell).await?;
@@ -95,10 +91,7 @@ fn deploy(settings: &Settings, shell: &Shell) {
             HandlerEntry::Ready(dir) => {
                 let manifest = Arc::new(dir.manifest.clone());
                 let module_path = dir.module_path.clone();
-                let source = Source {
-                    module_path,
-                    manifest: Arc::clone(&manifest),
-                };
+                let source = Source { module_path, manifest: Arc::clone(&manifest) };
                 shell.with_hub(|hub| hub.runner().add_source(handler, source));
                 shell.input(Input::Deploy { handler, manifest });
             }
@@ -118,29 +111,18 @@ async fn open_local(settings: &Settings, shell: &Rc<Shell>) -> anyhow::Result<Lo
             let door = FrontDoor::new();
             for address in listen {
                 let listener = listen_on(*address).await?;
-                let bound = listener
-                    .local_addr()
-                    .context("a bound socket has an address")?;
+                let bound = listener.local_addr().context("a bound socket has an address")?;
                 info!(address = %bound, "the front door is open");
                 spawn_local(Rc::clone(&door).serve(listener, Rc::clone(shell)));
             }
-            shell.input(Input::LocalUp {
-                session_present: false,
-            });
+            shell.input(Input::LocalUp { session_present: false });
             Ok(LocalDriver::FrontDoor(door))
         }
         LocalSettings::Broker(broker) => {
             let packet_bytes_max = settings.board.door.packet_bytes_max;
-            let target = Target {
-                options: options(broker)?,
-                packet_bytes_max,
-            };
+            let target = Target { options: options(broker)?, packet_bytes_max };
             let (client, events) = LocalClient::new(target);
-            info!(
-                host = broker.host,
-                port = broker.port,
-                "using the broker that is there"
-            );
+            info!(host = broker.host, port = broker.port, "using the broker that is there");
             spawn_local(Rc::clone(&client).serve(events, Rc::clone(shell)));
             Ok(LocalDriver::Client(client))
         }
@@ -160,10 +142,7 @@ fn options(broker: &BrokerSettings) -> anyhow::Result<MqttOptions> {
     let mut options = MqttOptions::new(&broker.client_id, &broker.host, broker.port);
     options.set_keep_alive(Duration::from_secs(u64::from(broker.keep_alive_s)));
     if let Some(username) = &broker.username {
-        let password = broker
-            .password
-            .as_ref()
-            .map_or("", |secret| secret.expose());
+        let password = broker.password.as_ref().map_or("", |secret| secret.expose());
         options.set_credentials(username, password);
     }
     if let Some(tls) = &broker.tls {
@@ -203,8 +182,7 @@ async fn stop(shell: &Shell) {
 
 /// Varies with every start; neither secrecy nor quality depends on it.
 fn seed() -> u64 {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     since.as_nanos() as u64 ^ (u64::from(std::process::id()) << 32)
 }

@@ -53,10 +53,7 @@ struct Connection {
 impl FrontDoor {
     pub fn new() -> Rc<FrontDoor> {
         let buffer = RefCell::new(vec![0; READ_BYTES].into_boxed_slice());
-        Rc::new(FrontDoor {
-            connections: RefCell::default(),
-            buffer,
-        })
+        Rc::new(FrontDoor { connections: RefCell::default(), buffer })
     }
 
     /// Accepts connections for ever.
@@ -92,9 +89,7 @@ impl FrontDoor {
             draining: Cell::new(false),
             ending: Cell::new(false),
         });
-        self.connections
-            .borrow_mut()
-            .insert(id, Rc::clone(&connection));
+        self.connections.borrow_mut().insert(id, Rc::clone(&connection));
         let (door, shell) = (Rc::clone(self), Rc::clone(shell));
         spawn_local(async move {
             let cause = connection.read(reader, &shell, &door.buffer).await;

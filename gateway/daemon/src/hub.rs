@@ -41,12 +41,7 @@ pub struct Hub {
 
 impl Hub {
     pub fn new(gateway: Gateway, local: Local, runner: Runner) -> Hub {
-        Hub {
-            gateway,
-            local,
-            runner,
-            reports: VecDeque::new(),
-        }
+        Hub { gateway, local, runner, reports: VecDeque::new() }
     }
 
     pub fn gateway(&self) -> &Gateway {
@@ -91,8 +86,7 @@ impl Hub {
                 self.apply(timestamp, now, effect);
             } else if self.runner.is_waiting() {
                 if let Some(outcome) = self.runner.run_on(now) {
-                    self.gateway
-                        .handle_input(timestamp, Input::Outcome(outcome));
+                    self.gateway.handle_input(timestamp, Input::Outcome(outcome));
                 }
             } else {
                 return true;
@@ -113,10 +107,7 @@ impl Hub {
             Local::FrontDoor(broker) => broker.poll_timeout(),
             Local::Broker(_) => None,
         };
-        [self.gateway.poll_timeout(), door]
-            .into_iter()
-            .flatten()
-            .min()
+        [self.gateway.poll_timeout(), door].into_iter().flatten().min()
     }
 
     pub fn poll_report(&mut self) -> Option<Report> {
@@ -141,17 +132,11 @@ impl Hub {
                     debug!(conn = conn.0, %client, "client connected")
                 }
                 DoorEvent::Message { message, ack } => {
-                    self.gateway
-                        .handle_input(now, Input::Message { message, ack });
+                    self.gateway.handle_input(now, Input::Message { message, ack });
                 }
-                DoorEvent::Gone {
-                    conn,
-                    client,
-                    reason,
-                } => {
+                DoorEvent::Gone { conn, client, reason } => {
                     debug!(conn = conn.0, %client, ?reason, "client gone");
-                    self.gateway
-                        .handle_input(now, Input::SourceGone { source: conn });
+                    self.gateway.handle_input(now, Input::SourceGone { source: conn });
                 }
             }
         }
@@ -162,8 +147,7 @@ impl Hub {
             Effect::Check { handler } => self.runner.check(handler),
             Effect::Run(job) => {
                 if let Some(outcome) = self.runner.run(job, now) {
-                    self.gateway
-                        .handle_input(timestamp, Input::Outcome(outcome));
+                    self.gateway.handle_input(timestamp, Input::Outcome(outcome));
                 }
             }
             Effect::Report(report) => self.reports.push_back(report),
@@ -178,8 +162,7 @@ impl Hub {
             Effect::Subscribe { handler, filter } => match &mut self.local {
                 Local::FrontDoor(broker) => {
                     for message in broker.retained(&filter) {
-                        self.gateway
-                            .handle_input(timestamp, Input::Retained { handler, message });
+                        self.gateway.handle_input(timestamp, Input::Retained { handler, message });
                     }
                 }
                 Local::Broker(queue) => queue.push_back(ToBroker::Subscribe(filter)),

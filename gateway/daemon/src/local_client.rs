@@ -48,31 +48,16 @@ pub struct Target {
 
 impl LocalClient {
     pub fn new(target: Target) -> (Rc<LocalClient>, EventLoop) {
-        let Target {
-            mut options,
-            packet_bytes_max,
-        } = target;
-        options
-            .set_clean_session(false)
-            .set_manual_acks(true)
-            .set_inflight(INFLIGHT);
+        let Target { mut options, packet_bytes_max } = target;
+        options.set_clean_session(false).set_manual_acks(true).set_inflight(INFLIGHT);
         // Longer than any message that is kept: what the core refuses it also acks, and the broker does not
         // bring it again. Beyond it the connection ends, with a longer wait each time.
         options.set_max_packet_size(packet_bytes_max.max(INCOMING_BYTES_MAX), packet_bytes_max);
         let (client, mut events) = AsyncClient::new(options, REQUESTS);
         events.network_options.set_tcp_nodelay(true);
-        events
-            .network_options
-            .set_connection_timeout(CONNECT_TIMEOUT.as_secs());
+        events.network_options.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
         let (connect, stuck) = (Notify::new(), RefCell::new(None));
-        (
-            Rc::new(LocalClient {
-                client,
-                connect,
-                stuck,
-            }),
-            events,
-        )
+        (Rc::new(LocalClient { client, connect, stuck }), events)
     }
 
     /// Connects when the core asks, and brings what the broker delivers to the core, for ever.
@@ -89,39 +74,26 @@ impl LocalClient {
                     Err(error) => break error,
                 }
             };
-            shell.input(Input::LocalDown {
-                reason: tell(&error),
-            });
+            shell.input(Input::LocalDown { reason: tell(&error) });
         }
     }
 
     fn handle(&self, incoming: Incoming, source: &Arc<str>, shell: &Shell) {
         match incoming {
             Incoming::ConnAck(ack) => {
-                info!(
-                    session_present = ack.session_present,
-                    "connected to the local broker"
-                );
-                shell.input(Input::LocalUp {
-                    session_present: ack.session_present,
-                });
+                info!(session_present = ack.session_present, "connected to the local broker");
+                shell.input(Input::LocalUp { session_present: ack.session_present });
             }
             Incoming::Publish(publish) => {
                 let at_least_once = publish.qos != rumqttc::QoS::AtMostOnce;
-                let ack = at_least_once.then_some(AckTo {
-                    source: SOURCE,
-                    packet_id: publish.pkid,
-                });
+                let ack =
+                    at_least_once.then_some(AckTo { source: SOURCE, packet_id: publish.pkid });
                 match Topic::new(&publish.topic) {
                     Ok(topic) => {
                         let message = Message {
                             topic,
                             payload: Arc::from(&*publish.payload),
-                            qos: if at_least_once {
-                                QoS::AtLeastOnce
-                            } else {
-                                QoS::AtMostOnce
-                            },
+                            qos: if at_least_once { QoS::AtLeastOnce } else { QoS::AtMostOnce },
                             retain: publish.retain,
                             dup: publish.dup,
                             source: Arc::clone(source),
@@ -171,9 +143,9 @@ impl LocalClient {
                 self.connect.notify_one();
                 Ok(())
             }
-            ToBroker::Subscribe(filter) => self
-                .client
-                .try_subscribe(filter.as_str(), rumqttc::QoS::AtLeastOnce),
+            ToBroker::Subscribe(filter) => {
+                self.client.try_subscribe(filter.as_str(), rumqttc::QoS::AtLeastOnce)
+            }
             ToBroker::Publish(message) => {
                 let qos = match message.qos {
                     QoS::AtMostOnce => rumqttc::QoS::AtMostOnce,

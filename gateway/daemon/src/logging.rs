@@ -14,10 +14,7 @@ pub fn start(level: LevelFilter) {
     if std::env::var_os(JOURNAL_STREAM).is_some() {
         // Straight to the journal, so that levels and fields are its own, and no line is stamped twice.
         if let Ok(journal) = tracing_journald::layer() {
-            tracing_subscriber::registry()
-                .with(level)
-                .with(journal)
-                .init();
+            tracing_subscriber::registry().with(level).with(journal).init();
             return;
         }
     }

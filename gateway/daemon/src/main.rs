@@ -46,11 +46,7 @@ fn check(config: &std::path::Path, json: bool) -> ExitCode {
         eprintln!("warning: {warning}");
     }
     let broken = settings.broken();
-    if broken.0.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        refuse(&broken)
-    }
+    if broken.0.is_empty() { ExitCode::SUCCESS } else { refuse(&broken) }
 }
 
 fn refuse(problems: &tidegate_config::Problems) -> ExitCode {

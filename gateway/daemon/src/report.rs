@@ -39,26 +39,15 @@ impl Reporter {
                 self.names.insert(handler, name);
             }
             Report::HandlerRejected { name, reason, .. } => {
-                error!(
-                    handler = name,
-                    reason, "handler cannot run here; the rest goes on"
-                );
+                error!(handler = name, reason, "handler cannot run here; the rest goes on");
             }
-            Report::EventFailed {
-                handler,
-                event_id,
-                failure,
-            } => {
+            Report::EventFailed { handler, event_id, failure } => {
                 if self.may_tell(now, handler, Kind::Failure) {
                     let handler = self.name(handler);
                     warn!(handler, event_id, failure = %Told(&failure), "event failed");
                 }
             }
-            Report::HandlerQuarantined {
-                handler,
-                wait_ms,
-                last,
-            } => {
+            Report::HandlerQuarantined { handler, wait_ms, last } => {
                 let (handler, failure) = (self.name(handler), Told(&last));
                 warn!(handler, wait_ms, %failure, "handler is in quarantine: it failed too often in a row");
             }
@@ -81,10 +70,7 @@ impl Reporter {
                 warn!(reason = reason.name(), total, "messages dropped")
             }
             Report::LocalLost { reason, retry_ms } => {
-                warn!(
-                    reason,
-                    retry_ms, "the local broker is not there; trying again"
-                );
+                warn!(reason, retry_ms, "the local broker is not there; trying again");
             }
         }
     }
@@ -94,10 +80,7 @@ impl Reporter {
     }
 
     fn may_tell(&mut self, now: Timestamp, handler: HandlerId, kind: Kind) -> bool {
-        let window = self.windows.entry((handler, kind)).or_insert(Window {
-            since: now,
-            lines: 0,
-        });
+        let window = self.windows.entry((handler, kind)).or_insert(Window { since: now, lines: 0 });
         if now.since(window.since) >= WINDOW {
             let count = window.lines.saturating_sub(LINES_MAX);
             (window.since, window.lines) = (now, 0);
@@ -109,10 +92,7 @@ impl Reporter {
                 }
             }
         }
-        let window = self
-            .windows
-            .get_mut(&(handler, kind))
-            .expect("it was just made");
+        let window = self.windows.get_mut(&(handler, kind)).expect("it was just made");
         window.lines += 1;
         window.lines <= LINES_MAX
     }

@@ -21,16 +21,9 @@ pub enum Work {
     /// When a module is to be loaded and checked.
     Load(Box<Load>),
     /// When a job of a handler that is usually long is to be run from its beginning.
-    Start {
-        handler: HandlerId,
-        instance: Box<Instance>,
-        job: Job,
-    },
+    Start { handler: HandlerId, instance: Box<Instance>, job: Job },
     /// When a job has outlived its slice.
-    Resume {
-        handler: HandlerId,
-        instance: Box<Instance>,
-    },
+    Resume { handler: HandlerId, instance: Box<Instance> },
 }
 
 /// All it takes to load a module.
@@ -44,16 +37,9 @@ pub struct Load {
 /// What became of a piece of work.
 pub enum Done {
     /// When a module has been loaded, or refused with a reason.
-    Loaded {
-        handler: HandlerId,
-        result: Result<Box<Instance>, String>,
-    },
+    Loaded { handler: HandlerId, result: Result<Box<Instance>, String> },
     /// When a job has ended.
-    Ran {
-        handler: HandlerId,
-        instance: Box<Instance>,
-        outcome: Outcome,
-    },
+    Ran { handler: HandlerId, instance: Box<Instance>, outcome: Outcome },
 }
 
 /// Where a handler's module is and how it is to run.
@@ -125,38 +111,22 @@ impl Runner {
 
     /// Has a module loaded. Answered by [`Done::Loaded`].
     pub fn check(&mut self, handler: HandlerId) {
-        let source = self
-            .sources
-            .get(&handler)
-            .expect("whoever deploys a handler says where its module is");
+        let source =
+            self.sources.get(&handler).expect("whoever deploys a handler says where its module is");
         let (source, seed) = (source.clone(), self.seed ^ u64::from(handler.0));
         let caps = self.caps;
-        self.work.push_back(Work::Load(Box::new(Load {
-            handler,
-            source,
-            caps,
-            seed,
-        })));
+        self.work.push_back(Work::Load(Box::new(Load { handler, source, caps, seed })));
     }
 
     /// Starts a job. Gives the outcome if it ended in its first slice; otherwise it is work, or goes on
     /// in [`Runner::run_on`].
     pub fn run(&mut self, job: Job, now: Now) -> Option<Outcome> {
         let handler = job.handler;
-        let slot = self
-            .slots
-            .get_mut(&handler)
-            .expect("the core runs only what was checked");
-        let mut instance = slot
-            .instance
-            .take()
-            .expect("the core runs one job of a handler at a time");
+        let slot = self.slots.get_mut(&handler).expect("the core runs only what was checked");
+        let mut instance =
+            slot.instance.take().expect("the core runs one job of a handler at a time");
         if slot.long >= LONG_AFTER {
-            self.work.push_back(Work::Start {
-                handler,
-                instance,
-                job,
-            });
+            self.work.push_back(Work::Start { handler, instance, job });
             return None;
         }
         let step = instance.start(job, self.slice_fuel, now);
@@ -186,11 +156,7 @@ impl Runner {
         let slot = self.slots.get_mut(&handler).expect("it runs");
         match step {
             Step::Finished(outcome) => {
-                self.spent += outcome
-                    .events
-                    .iter()
-                    .map(|event| event.fuel_used)
-                    .sum::<u64>();
+                self.spent += outcome.events.iter().map(|event| event.fuel_used).sum::<u64>();
                 slot.long = 0;
                 slot.instance = Some(instance);
                 self.untidy.push(handler);
@@ -214,10 +180,8 @@ impl Runner {
     /// Removes the traces of finished events, now that their reactions are on their way.
     pub fn tidy(&mut self) {
         for handler in self.untidy.drain(..) {
-            if let Some(instance) = self
-                .slots
-                .get_mut(&handler)
-                .and_then(|slot| slot.instance.as_mut())
+            if let Some(instance) =
+                self.slots.get_mut(&handler).and_then(|slot| slot.instance.as_mut())
             {
                 instance.tidy();
             }
@@ -234,28 +198,14 @@ impl Runner {
         match done {
             Done::Loaded { handler, result } => {
                 let result = result.map(|instance| {
-                    self.slots.insert(
-                        handler,
-                        Slot {
-                            instance: Some(instance),
-                            long: 0,
-                        },
-                    );
+                    self.slots.insert(handler, Slot { instance: Some(instance), long: 0 });
                 });
                 Input::Checked { handler, result }
             }
-            Done::Ran {
-                handler,
-                instance,
-                outcome,
-            } => {
+            Done::Ran { handler, instance, outcome } => {
                 if let Some(slot) = self.slots.get_mut(&handler) {
                     slot.instance = Some(instance);
-                    if outcome
-                        .events
-                        .iter()
-                        .all(|event| event.fuel_used <= self.slice_fuel)
-                    {
+                    if outcome.events.iter().all(|event| event.fuel_used <= self.slice_fuel) {
                         slot.long = 0;
                     }
                 }
@@ -271,33 +221,19 @@ impl Work {
         let (handler, instance, step) = match self {
             Work::Load(load) => {
                 let result = load.run().map(Box::new);
-                return Ok(Done::Loaded {
-                    handler: load.handler,
-                    result,
-                });
+                return Ok(Done::Loaded { handler: load.handler, result });
             }
-            Work::Start {
-                handler,
-                mut instance,
-                job,
-            } => {
+            Work::Start { handler, mut instance, job } => {
                 let step = instance.start(job, slice_fuel, now);
                 (handler, instance, step)
             }
-            Work::Resume {
-                handler,
-                mut instance,
-            } => {
+            Work::Resume { handler, mut instance } => {
                 let step = instance.resume(slice_fuel, now);
                 (handler, instance, step)
             }
         };
         match step {
-            Step::Finished(outcome) => Ok(Done::Ran {
-                handler,
-                instance,
-                outcome,
-            }),
+            Step::Finished(outcome) => Ok(Done::Ran { handler, instance, outcome }),
             Step::Parked => Err(Work::Resume { handler, instance }),
         }
     }

@@ -30,14 +30,7 @@ pub struct Shell {
 impl Shell {
     pub fn new(clock: Clock, hub: Hub) -> Rc<Shell> {
         let (rung, fed, waker) = (Cell::new(true), Cell::new(0), RefCell::new(None));
-        Rc::new(Shell {
-            clock,
-            hub: RefCell::new(hub),
-            rung,
-            fed,
-            caught_up: Notify::new(),
-            waker,
-        })
+        Rc::new(Shell { clock, hub: RefCell::new(hub), rung, fed, caught_up: Notify::new(), waker })
     }
 
     /// Asks for a turn. It comes after the tasks that are ready now, so that they share it.
@@ -64,9 +57,7 @@ impl Shell {
 
     /// Hands one input to the core.
     pub fn input(&self, input: Input) {
-        self.hub
-            .borrow_mut()
-            .handle_input(self.clock.timestamp(), input);
+        self.hub.borrow_mut().handle_input(self.clock.timestamp(), input);
         self.ring();
     }
 

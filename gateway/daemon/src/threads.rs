@@ -61,11 +61,7 @@ impl Threads {
             said: sender,
             clock,
         };
-        Threads {
-            shared: Arc::new(shared),
-            threads_max: threads_max.max(1),
-            said,
-        }
+        Threads { shared: Arc::new(shared), threads_max: threads_max.max(1), said }
     }
 
     pub fn send(&self, work: Work) {
@@ -122,10 +118,7 @@ impl Shared {
                 }
                 None => {
                     queue.idle += 1;
-                    queue = self
-                        .wake
-                        .wait(queue)
-                        .unwrap_or_else(PoisonError::into_inner);
+                    queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
                     queue.idle -= 1;
                     queue
                 }

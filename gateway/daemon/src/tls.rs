@@ -17,10 +17,7 @@ pub fn client_config(tls: &Tls) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     for cert in certificates(&tls.ca)? {
         roots.add(cert).with_context(|| {
-            format!(
-                "{} holds a certificate that cannot be used",
-                tls.ca.display()
-            )
+            format!("{} holds a certificate that cannot be used", tls.ca.display())
         })?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -40,15 +40,7 @@ impl Turns {
     pub fn new(shell: Rc<Shell>, driver: LocalDriver, threads: Threads) -> Turns {
         let alarm = Alarm::new(shell.clock);
         let (reporter, troubles) = (Reporter::default(), Troubles::default());
-        Turns {
-            shell,
-            driver,
-            threads,
-            alarm,
-            reporter,
-            troubles,
-            behind: 0,
-        }
+        Turns { shell, driver, threads, alarm, reporter, troubles, behind: 0 }
     }
 
     /// Takes turns until the future is dropped.
@@ -72,8 +64,7 @@ impl Turns {
         }
         let next = self.shell.with_hub(|hub| hub.poll_timeout());
         if self.alarm.poll(next, context).is_ready() {
-            self.shell
-                .with_hub(|hub| hub.handle_timeout(clock.timestamp(), clock.wall()));
+            self.shell.with_hub(|hub| hub.handle_timeout(clock.timestamp(), clock.wall()));
             due = true;
         }
         if due { Poll::Ready(()) } else { Poll::Pending }

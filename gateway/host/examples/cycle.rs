@@ -71,19 +71,13 @@ fn instance(pages: u32, body: &str, isolation: Isolation) -> Instance {
             deadline_ms: 1000,
             publishes: 8,
         },
-        grants: Grants {
-            publish: vec![Filter::new("devices/+/cmd").expect("a filter")],
-        },
+        grants: Grants { publish: vec![Filter::new("devices/+/cmd").expect("a filter")] },
         isolation,
         react: React::Now,
         config: Default::default(),
     };
     let module = wat::parse_str(text).expect("good text");
-    let caps = Caps {
-        memory_kib_max: 2048,
-        deadline_ms_max: 1000,
-        ..Caps::DEV
-    };
+    let caps = Caps { memory_kib_max: 2048, deadline_ms_max: 1000, ..Caps::DEV };
     load(&module, Arc::new(manifest), &caps, 1).expect("it loads")
 }
 
@@ -101,13 +95,7 @@ fn measure(instance: &mut Instance, rounds: u64) -> u64 {
                 at: WallTime::default(),
                 hops: 0,
             };
-            Event {
-                id: device,
-                message: Arc::new(message),
-                ticket: None,
-                attempt: 0,
-                first: false,
-            }
+            Event { id: device, message: Arc::new(message), ticket: None, attempt: 0, first: false }
         })
         .collect();
     let mut best = u64::MAX;
@@ -132,21 +120,14 @@ fn measure(instance: &mut Instance, rounds: u64) -> u64 {
 fn rss_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
-        .unwrap_or(0)
+    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
 }
 
 fn main() {
-    let rounds = std::env::args()
-        .nth(1)
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(20_000);
+    let rounds = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(20_000);
     let clock = Instant::now();
     let fuel_per_ms = calibrate(|| clock.elapsed().as_micros() as u64);
-    println!(
-        "{{\"fuel_per_ms\":{fuel_per_ms},\"calibrate_us\":{}}}",
-        clock.elapsed().as_micros()
-    );
+    println!("{{\"fuel_per_ms\":{fuel_per_ms},\"calibrate_us\":{}}}", clock.elapsed().as_micros());
     let mut whole = 0;
     let only = std::env::args().nth(2);
     for (name, pages, body) in GUESTS {
@@ -170,19 +151,11 @@ fn main() {
             instance
         })
         .collect();
-    println!(
-        "{{\"instances\":100,\"resting\":true,\"rss_kib\":{}}}",
-        rss_kib() - before
-    );
+    println!("{{\"instances\":100,\"resting\":true,\"rss_kib\":{}}}", rss_kib() - before);
     drop(resting);
     let before = rss_kib();
-    let mut many: Vec<Instance> = (0..100)
-        .map(|_| instance(pages, body, Isolation::Event))
-        .collect();
-    many.iter_mut()
-        .for_each(|instance| assert!(measure(instance, 1) > 0));
-    println!(
-        "{{\"instances\":100,\"resting\":false,\"rss_kib\":{}}}",
-        rss_kib() - before
-    );
+    let mut many: Vec<Instance> =
+        (0..100).map(|_| instance(pages, body, Isolation::Event)).collect();
+    many.iter_mut().for_each(|instance| assert!(measure(instance, 1) > 0));
+    println!("{{\"instances\":100,\"resting\":false,\"rss_kib\":{}}}", rss_kib() - before);
 }

@@ -86,9 +86,7 @@ fn main() {
             deadline_ms: 1000,
             publishes: 1_000_000,
         },
-        grants: Grants {
-            publish: vec![Filter::new("devices/+/cmd").expect("a filter")],
-        },
+        grants: Grants { publish: vec![Filter::new("devices/+/cmd").expect("a filter")] },
         isolation: Isolation::Event,
         react: React::Now,
         config: Default::default(),
@@ -120,18 +118,9 @@ fn main() {
         let mut instance = load(&module, Arc::clone(&manifest), &caps, 1).expect("it loads");
         let mut best = f64::MAX;
         for id in 0..6 {
-            let event = Event {
-                id,
-                message: Arc::clone(&message),
-                ticket: None,
-                attempt: 0,
-                first: false,
-            };
-            let job = Job {
-                id: JobId(id),
-                handler: HandlerId(0),
-                events: vec![event],
-            };
+            let event =
+                Event { id, message: Arc::clone(&message), ticket: None, attempt: 0, first: false };
+            let job = Job { id: JobId(id), handler: HandlerId(0), events: vec![event] };
             let start = Instant::now();
             let step = instance.start(job, FUEL * 2, Now::default());
             let took = start.elapsed().as_nanos() as f64;

@@ -74,9 +74,6 @@ mod tests {
     fn an_interruption_does_not_count() {
         // The second try takes 250 us, the others were put to sleep.
         let mut readings = [0, 111_000, 111_000, 111_250, 200_000, 300_000].into_iter();
-        assert_eq!(
-            calibrate(|| readings.next().expect("three tries")),
-            FUEL_MIN * 4
-        );
+        assert_eq!(calibrate(|| readings.next().expect("three tries")), FUEL_MIN * 4);
     }
 }

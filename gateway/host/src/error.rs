@@ -6,11 +6,7 @@ use tidegate_core::job::Failure;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("`limits.{key}` asks for {value}, this board allows {max}: lower it in handler.toml")]
-    LimitAboveBoard {
-        key: &'static str,
-        value: u64,
-        max: u64,
-    },
+    LimitAboveBoard { key: &'static str, value: u64, max: u64 },
     #[error(
         "the module has {bytes} bytes, this board allows {max}: build it with optimisation for size, without debug information"
     )]
@@ -32,11 +28,11 @@ pub enum LoadError {
     #[error(
         "the module imports `tidegate1.{name}` as {found}; it is {expected}: rebuild against the current SDK"
     )]
-    ImportType {
-        name: String,
-        found: String,
-        expected: String,
-    },
+    ImportType { name: String, found: String, expected: String },
+    #[error(
+        "the module imports `tidegate1.{name}`, and handler.toml grants none of it: add `[grants] {name} = [..]`, or do without"
+    )]
+    ImportUngranted { name: String },
     #[error(
         "the module has a start function, which would run before any limit holds: move its work into `tidegate_init`"
     )]
@@ -48,22 +44,11 @@ pub enum LoadError {
     )]
     MemoryTooLarge { initial_kib: u64, max_kib: u64 },
     #[error("the module has {count} {what}, the limit is {max}")]
-    TooMany {
-        what: &'static str,
-        count: u64,
-        max: u64,
-    },
+    TooMany { what: &'static str, count: u64, max: u64 },
     #[error("the module does not export `{name}`, which must be {expected}")]
-    ExportMissing {
-        name: &'static str,
-        expected: &'static str,
-    },
+    ExportMissing { name: &'static str, expected: &'static str },
     #[error("the module exports `{name}` as {found}; it must be {expected}")]
-    ExportType {
-        name: &'static str,
-        found: String,
-        expected: &'static str,
-    },
+    ExportType { name: &'static str, found: String, expected: &'static str },
     #[error(
         "the module exports `{name}`; names that start with `tidegate:` are reserved: rename it"
     )]
@@ -73,18 +58,11 @@ pub enum LoadError {
     #[error("the module could not be instantiated: {reason}")]
     Instantiate { reason: String },
     #[error("`{function}` failed: {}", describe(.failure))]
-    InitFailed {
-        function: &'static str,
-        failure: Failure,
-    },
+    InitFailed { function: &'static str, failure: Failure },
     #[error(
         "`tidegate_inbox` returned {cap} bytes at {ptr}, the memory has {memory_bytes}: return a static buffer"
     )]
-    InboxRange {
-        ptr: u32,
-        cap: u32,
-        memory_bytes: usize,
-    },
+    InboxRange { ptr: u32, cap: u32, memory_bytes: usize },
     #[error(
         "`tidegate_inbox` returned a buffer of {cap} bytes; the head of an event alone has {min}: make it larger"
     )]

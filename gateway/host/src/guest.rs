@@ -94,10 +94,7 @@ impl Guest {
 
     /// Sets the scene for one event.
     pub fn begin(&mut self, event: &Event, now: Now) {
-        self.current = Some(Current {
-            message: Arc::clone(&event.message),
-            now,
-        });
+        self.current = Some(Current { message: Arc::clone(&event.message), now });
         self.random = self.seed ^ event.id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.forget();
     }
@@ -122,9 +119,7 @@ impl Guest {
 
     /// The event's own time in unix microseconds.
     pub fn event_us(&self) -> i64 {
-        self.current
-            .as_ref()
-            .map_or(0, |current| current.message.at.unix_us)
+        self.current.as_ref().map_or(0, |current| current.message.at.unix_us)
     }
 
     /// Counts an effect's weight. `false`: it does not fit any more.
@@ -150,10 +145,7 @@ impl Guest {
     }
 
     pub fn state_limits(&self) -> StateLimits {
-        StateLimits {
-            keys_max: self.caps.state_keys_max,
-            bytes_max: self.caps.state_bytes_max,
-        }
+        StateLimits { keys_max: self.caps.state_keys_max, bytes_max: self.caps.state_bytes_max }
     }
 
     fn take_logs(&mut self, outcome: &mut EventOutcome) {
@@ -183,12 +175,7 @@ pub(crate) mod tests {
             name: "test".to_owned(),
             version: "1".to_owned(),
             triggers: Vec::new(),
-            limits: HandlerLimits {
-                fuel: 1,
-                memory_kib: 64,
-                deadline_ms: 1,
-                publishes: 0,
-            },
+            limits: HandlerLimits { fuel: 1, memory_kib: 64, deadline_ms: 1, publishes: 0 },
             grants: Grants::default(),
             isolation: Isolation::Event,
             react: React::Now,

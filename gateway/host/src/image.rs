@@ -24,12 +24,7 @@ impl Image {
         let start = memory.iter().position(used).unwrap_or(0) / CHUNK * CHUNK;
         let end = memory.iter().rposition(used).map_or(0, |last| last + 1);
         let end = end.next_multiple_of(CHUNK).min(memory.len());
-        Image {
-            start,
-            bytes: memory[start..end].into(),
-            memory_len: memory.len(),
-            globals,
-        }
+        Image { start, bytes: memory[start..end].into(), memory_len: memory.len(), globals }
     }
 
     /// Bytes that the image takes.

@@ -38,11 +38,8 @@ pub(crate) fn write(buffer: &mut [u8], event: &Event, fuel: u64) -> usize {
     let mut truncated = false;
     let mut field = |offset: usize, bytes: &[u8], text: bool| {
         let room = if truncated { 0 } else { body.len() - len };
-        let fits = if text {
-            char_floor(bytes, bytes.len().min(room))
-        } else {
-            bytes.len().min(room)
-        };
+        let fits =
+            if text { char_floor(bytes, bytes.len().min(room)) } else { bytes.len().min(room) };
         truncated |= fits < bytes.len();
         body[len..len + fits].copy_from_slice(&bytes[..fits]);
         put_u32(head, offset, (at::HEAD_LEN + len) as u32);
@@ -63,19 +60,12 @@ pub(crate) fn write(buffer: &mut [u8], event: &Event, fuel: u64) -> usize {
     ];
     put_u32(head, at::TOTAL_LEN, total as u32);
     head[at::TRIGGER] = Trigger::Mqtt as u8;
-    head[at::FLAGS] = bits
-        .iter()
-        .filter(|(set, _)| *set)
-        .fold(0, |all, (_, bit)| all | bit);
+    head[at::FLAGS] = bits.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit);
     head[at::ATTEMPT..at::ATTEMPT + 2].copy_from_slice(&event.attempt.to_le_bytes());
     head[at::TS_US..at::TS_US + 8].copy_from_slice(&message.at.unix_us.to_le_bytes());
     head[at::EVENT_ID..at::EVENT_ID + 8].copy_from_slice(&event.id.to_le_bytes());
     put_u32(head, at::CLOCK_QUALITY, message.at.quality as u32);
-    put_u32(
-        head,
-        at::FUEL_K,
-        u32::try_from(fuel / 1000).unwrap_or(u32::MAX),
-    );
+    put_u32(head, at::FUEL_K, u32::try_from(fuel / 1000).unwrap_or(u32::MAX));
     total
 }
 
@@ -109,19 +99,10 @@ mod tests {
             retain: true,
             dup: false,
             source: "dev".into(),
-            at: WallTime {
-                unix_us: -5,
-                quality: ClockQuality::Ntp,
-            },
+            at: WallTime { unix_us: -5, quality: ClockQuality::Ntp },
             hops: 0,
         };
-        Event {
-            id: 7,
-            message: Arc::new(message),
-            ticket: None,
-            attempt: 3,
-            first: true,
-        }
+        Event { id: 7, message: Arc::new(message), ticket: None, attempt: 3, first: true }
     }
 
     /// Length, flags, and the three fields, for a buffer of `cap` bytes.
@@ -149,10 +130,7 @@ mod tests {
         assert_eq!(buffer[at::EVENT_ID..at::EVENT_ID + 8], 7u64.to_le_bytes());
         assert_eq!(buffer[at::CLOCK_QUALITY], 2);
         assert_eq!(buffer[at::FUEL_K], 5);
-        assert!(
-            buffer[len..].iter().all(|&byte| byte == 0xaa),
-            "nothing behind the record"
-        );
+        assert!(buffer[len..].iter().all(|&byte| byte == 0xaa), "nothing behind the record");
     }
 
     #[test]

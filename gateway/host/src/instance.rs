@@ -75,15 +75,7 @@ impl Instance {
         facts: ModuleFacts,
     ) -> Instance {
         let guest = Place::Live(Box::new(live));
-        Instance {
-            recipe,
-            guest,
-            dirty: false,
-            image,
-            inbox,
-            facts,
-            run: None,
-        }
+        Instance { recipe, guest, dirty: false, image, inbox, facts, run: None }
     }
 
     /// What the module is.
@@ -167,8 +159,7 @@ impl Instance {
         let done = if restorable {
             live.restore(&self.image)
         } else {
-            live.init(self.recipe.init_fuel)
-                .is_ok_and(|inbox| inbox == self.inbox)
+            live.init(self.recipe.init_fuel).is_ok_and(|inbox| inbox == self.inbox)
                 && live.fits(&self.image)
         };
         self.guest = Place::Live(live);

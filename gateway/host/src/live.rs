@@ -48,16 +48,10 @@ impl Recipe {
     }
 
     fn instantiate(&self, store: &mut Store<Guest>) -> Result<wasmi::Instance, LoadError> {
-        let externs: Vec<_> = self
-            .imports
-            .iter()
-            .map(|host| imports::make(store, *host).into())
-            .collect();
-        wasmi::Instance::new(&mut *store, &self.module, &externs).map_err(|error| {
-            LoadError::Instantiate {
-                reason: error.to_string(),
-            }
-        })
+        let externs: Vec<_> =
+            self.imports.iter().map(|host| imports::make(store, *host).into()).collect();
+        wasmi::Instance::new(&mut *store, &self.module, &externs)
+            .map_err(|error| LoadError::Instantiate { reason: error.to_string() })
     }
 
     fn find(&self, instance: wasmi::Instance, mut store: Store<Guest>) -> Live {
@@ -89,34 +83,21 @@ impl Live {
         self.set_fuel(fuel);
         self.store.data_mut().begin_init(fuel);
         if let Some(init) = self.init {
-            let failed = |failure| LoadError::InitFailed {
-                function: export::INIT,
-                failure,
-            };
-            let code = init
-                .call(&mut self.store, ())
-                .map_err(|error| failed(failure(&error)))?;
+            let failed = |failure| LoadError::InitFailed { function: export::INIT, failure };
+            let code = init.call(&mut self.store, ()).map_err(|error| failed(failure(&error)))?;
             if code < 0 {
                 return Err(failed(Failure::Returned(code)));
             }
         }
-        let packed =
-            self.inbox
-                .call(&mut self.store, ())
-                .map_err(|error| LoadError::InitFailed {
-                    function: export::INBOX,
-                    failure: failure(&error),
-                })?;
+        let packed = self.inbox.call(&mut self.store, ()).map_err(|error| {
+            LoadError::InitFailed { function: export::INBOX, failure: failure(&error) }
+        })?;
         let (ptr, cap) = tidegate_abi::inbox::unpack(packed);
         Ok(Inbox { ptr, cap })
     }
 
     pub fn take_image(&self) -> Image {
-        let globals = self
-            .globals
-            .iter()
-            .map(|global| global.get(&self.store))
-            .collect();
+        let globals = self.globals.iter().map(|global| global.get(&self.store)).collect();
         Image::take(self.memory.data(&self.store), globals)
     }
 
@@ -140,9 +121,7 @@ impl Live {
         }
         image.restore(self.memory.data_mut(&mut self.store));
         for (global, value) in self.globals.iter().zip(&image.globals) {
-            global
-                .set(&mut self.store, value.clone())
-                .expect("the value came from this global");
+            global.set(&mut self.store, value.clone()).expect("the value came from this global");
         }
         true
     }
@@ -157,15 +136,11 @@ impl Live {
     }
 
     pub fn set_fuel(&mut self, fuel: u64) {
-        self.store
-            .set_fuel(fuel)
-            .expect("every engine here counts fuel");
+        self.store.set_fuel(fuel).expect("every engine here counts fuel");
     }
 
     pub fn fuel(&self) -> u64 {
-        self.store
-            .get_fuel()
-            .expect("every engine here counts fuel")
+        self.store.get_fuel().expect("every engine here counts fuel")
     }
 }
 

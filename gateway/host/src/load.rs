@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidegate_abi::{IMPORT_MODULE, Signature, Type, export, inbox};
 use tidegate_core::limits::Caps;
-use tidegate_core::manifest::Manifest;
+use tidegate_core::manifest::{Grants, Manifest};
 use wasmi::{CompilationMode, Config, EnforcedLimits, Engine, Module};
 use wasmparser::{ExternalKind, FuncType, ValType};
 
@@ -47,7 +47,7 @@ pub fn load(
     let imports = scan
         .imports
         .iter()
-        .map(check_import)
+        .map(|import| check_import(import, &manifest.grants))
         .collect::<Result<Box<[_]>, _>>()?;
     check_memory(&scan, &manifest, caps)?;
     let has_init = check_exports(&scan)?;
@@ -58,24 +58,17 @@ pub fn load(
         reason: "a section reaches beyond the end".to_owned(),
     })?;
     let engine = engine(caps, tight.is_some());
-    let compiled = Module::new(&engine, &rewritten).map_err(|error| LoadError::Invalid {
-        reason: error.to_string(),
-    })?;
+    let compiled = Module::new(&engine, &rewritten)
+        .map_err(|error| LoadError::Invalid { reason: error.to_string() })?;
     let recipe = Recipe {
         module: compiled,
         imports,
-        globals: scan
-            .mutable_globals
-            .iter()
-            .map(|&index| rewrite::global_name(index))
-            .collect(),
+        globals: scan.mutable_globals.iter().map(|&index| rewrite::global_name(index)).collect(),
         has_init,
         init_fuel: caps.init_fuel_max,
     };
     let guest = Guest::new(manifest, caps, seed);
-    let mut live = recipe
-        .make(guest)
-        .map_err(|failed| mind_the_end(failed.0, tight))?;
+    let mut live = recipe.make(guest).map_err(|failed| mind_the_end(failed.0, tight))?;
     let inbox = live.init(recipe.init_fuel)?;
     check_inbox(inbox, live.memory.data_size(&live.store))?;
     let init_fuel = recipe.init_fuel - live.fuel();
@@ -93,16 +86,8 @@ pub fn load(
         memory_max_kib: maximum.map(kib),
         memory_kib: (image.memory_len as u64).div_ceil(1024),
         memory_is_tight: tight.is_some(),
-        imports: recipe
-            .imports
-            .iter()
-            .map(|host| host.signature.name)
-            .collect(),
-        exports: scan
-            .exports
-            .iter()
-            .map(|export| export.name.clone())
-            .collect(),
+        imports: recipe.imports.iter().map(|host| host.signature.name).collect(),
+        exports: scan.exports.iter().map(|export| export.name.clone()).collect(),
         inbox_bytes: inbox.cap as usize,
         globals_restored: recipe.globals.len(),
         image_bytes: image.len(),
@@ -126,10 +111,7 @@ fn tight_memory(scan: &Scan) -> Option<u32> {
 fn mind_the_end(error: LoadError, tight: Option<u32>) -> LoadError {
     match (error, tight) {
         (LoadError::Instantiate { reason }, Some(bytes)) => LoadError::Instantiate {
-            reason: format!(
-                "{reason} (its memory ends at `{}`, {bytes} bytes)",
-                export::HEAP_BASE
-            ),
+            reason: format!("{reason} (its memory ends at `{}`, {bytes} bytes)", export::HEAP_BASE),
         },
         (error, _) => error,
     }
@@ -161,16 +143,8 @@ fn check_limits(manifest: &Manifest, caps: &Caps) -> Result<(), LoadError> {
     let limits = &manifest.limits;
     let asked = [
         ("fuel", limits.fuel, caps.fuel_max),
-        (
-            "memory_kib",
-            u64::from(limits.memory_kib),
-            u64::from(caps.memory_kib_max),
-        ),
-        (
-            "deadline_ms",
-            u64::from(limits.deadline_ms),
-            u64::from(caps.deadline_ms_max),
-        ),
+        ("memory_kib", u64::from(limits.memory_kib), u64::from(caps.memory_kib_max)),
+        ("deadline_ms", u64::from(limits.deadline_ms), u64::from(caps.deadline_ms_max)),
     ];
     match asked.into_iter().find(|(_, value, max)| value > max) {
         Some((key, value, max)) => Err(LoadError::LimitAboveBoard { key, value, max }),
@@ -178,13 +152,10 @@ fn check_limits(manifest: &Manifest, caps: &Caps) -> Result<(), LoadError> {
     }
 }
 
-fn check_import(import: &Import) -> Result<HostFn, LoadError> {
+fn check_import(import: &Import, grants: &Grants) -> Result<HostFn, LoadError> {
     let name = import.name.clone();
     if import.module != IMPORT_MODULE {
-        return Err(LoadError::ImportModule {
-            module: import.module.clone(),
-            name,
-        });
+        return Err(LoadError::ImportModule { module: import.module.clone(), name });
     }
     let found = match &import.what {
         Imported::Other(kind) => return Err(LoadError::ImportKind { name, kind }),
@@ -196,50 +167,37 @@ fn check_import(import: &Import) -> Result<HostFn, LoadError> {
     let expected = shown_signature(host.signature);
     let found = found.map_or_else(|| "a function without a type".to_owned(), shown_type);
     if found != expected {
-        return Err(LoadError::ImportType {
-            name,
-            found,
-            expected,
-        });
+        return Err(LoadError::ImportType { name, found, expected });
+    }
+    // The import set must lie inside the grants (ABI.md, 6): what may never work is refused by name.
+    if name == "publish" && grants.publish.is_empty() {
+        return Err(LoadError::ImportUngranted { name });
     }
     Ok(host)
 }
 
 fn check_memory(scan: &Scan, manifest: &Manifest, caps: &Caps) -> Result<(), LoadError> {
     let [(initial, _)] = scan.memories[..] else {
-        return Err(LoadError::MemoryCount {
-            count: scan.memories.len() as u32,
-        });
+        return Err(LoadError::MemoryCount { count: scan.memories.len() as u32 });
     };
     let max_kib = u64::from(manifest.limits.memory_kib);
     if kib(initial) > max_kib {
-        return Err(LoadError::MemoryTooLarge {
-            initial_kib: kib(initial),
-            max_kib,
-        });
+        return Err(LoadError::MemoryTooLarge { initial_kib: kib(initial), max_kib });
     }
     let max = u64::from(caps.table_elements_max);
     if scan.table_elements > max {
         let count = scan.table_elements;
-        return Err(LoadError::TooMany {
-            what: "table elements",
-            count,
-            max,
-        });
+        return Err(LoadError::TooMany { what: "table elements", count, max });
     }
     Ok(())
 }
 
 /// Returns whether there is a `tidegate_init`.
 fn check_exports(scan: &Scan) -> Result<bool, LoadError> {
-    if let Some(export) = scan
-        .exports
-        .iter()
-        .find(|export| export.name.starts_with(rewrite::PREFIX))
+    if let Some(export) =
+        scan.exports.iter().find(|export| export.name.starts_with(rewrite::PREFIX))
     {
-        return Err(LoadError::ExportReserved {
-            name: export.name.clone(),
-        });
+        return Err(LoadError::ExportReserved { name: export.name.clone() });
     }
     let func = |name: &'static str, expected: &'static str| {
         let Some(export) = scan.exports.iter().find(|export| export.name == name) else {
@@ -252,21 +210,14 @@ fn check_exports(scan: &Scan) -> Result<bool, LoadError> {
         if found == expected {
             Ok(true)
         } else {
-            Err(LoadError::ExportType {
-                name,
-                found,
-                expected,
-            })
+            Err(LoadError::ExportType { name, found, expected })
         }
     };
     let required = |name, expected| match func(name, expected)? {
         true => Ok(()),
         false => Err(LoadError::ExportMissing { name, expected }),
     };
-    let memory = scan
-        .exports
-        .iter()
-        .find(|export| export.name == export::MEMORY);
+    let memory = scan.exports.iter().find(|export| export.name == export::MEMORY);
     match memory.map(|export| export.kind) {
         Some(ExternalKind::Memory) => {}
         Some(kind) => {
@@ -278,10 +229,7 @@ fn check_exports(scan: &Scan) -> Result<bool, LoadError> {
             });
         }
         None => {
-            return Err(LoadError::ExportMissing {
-                name: export::MEMORY,
-                expected: "a memory",
-            });
+            return Err(LoadError::ExportMissing { name: export::MEMORY, expected: "a memory" });
         }
     }
     required(export::INBOX, "() -> i64")?;
@@ -291,17 +239,10 @@ fn check_exports(scan: &Scan) -> Result<bool, LoadError> {
 
 fn check_inbox(found: Inbox, memory_bytes: usize) -> Result<(), LoadError> {
     if (found.cap as usize) < inbox::HEAD_LEN {
-        return Err(LoadError::InboxSmall {
-            cap: found.cap,
-            min: inbox::HEAD_LEN,
-        });
+        return Err(LoadError::InboxSmall { cap: found.cap, min: inbox::HEAD_LEN });
     }
     if found.range().is_none_or(|range| range.end > memory_bytes) {
-        return Err(LoadError::InboxRange {
-            ptr: found.ptr,
-            cap: found.cap,
-            memory_bytes,
-        });
+        return Err(LoadError::InboxRange { ptr: found.ptr, cap: found.cap, memory_bytes });
     }
     Ok(())
 }
@@ -327,20 +268,12 @@ fn shown_signature(signature: &Signature) -> String {
         Type::I64 => ValType::I64,
         Type::F64 => ValType::F64,
     };
-    shown_type(&FuncType::new(
-        signature.params.iter().map(name),
-        signature.result.iter().map(name),
-    ))
+    shown_type(&FuncType::new(signature.params.iter().map(name), signature.result.iter().map(name)))
 }
 
 fn shown_type(ty: &FuncType) -> String {
-    let list = |types: &[ValType]| {
-        types
-            .iter()
-            .map(ValType::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let list =
+        |types: &[ValType]| types.iter().map(ValType::to_string).collect::<Vec<_>>().join(", ");
     match ty.results() {
         [] => format!("({}) -> nothing", list(ty.params())),
         results => format!("({}) -> {}", list(ty.params()), list(results)),

@@ -28,11 +28,7 @@ pub(crate) struct Meter {
 impl Meter {
     /// Splits the event's remaining fuel for one stretch of guest code.
     pub fn grant(&mut self, in_store: u64, reserve: u64) {
-        *self = Meter {
-            in_store,
-            reserve,
-            debt: 0,
-        };
+        *self = Meter { in_store, reserve, debt: 0 };
     }
 
     /// Takes over what the store holds, at the start of a host call.

@@ -54,10 +54,7 @@ fn memory(bytes: u32) -> Vec<u8> {
 fn exports(body: &[u8], scan: &Scan) -> Option<Vec<u8>> {
     let (count, entries) = read_u32(body)?;
     let mut out = Vec::with_capacity(body.len() + 16 * scan.mutable_globals.len());
-    write_u32(
-        &mut out,
-        count.checked_add(u32::try_from(scan.mutable_globals.len()).ok()?)?,
-    );
+    write_u32(&mut out, count.checked_add(u32::try_from(scan.mutable_globals.len()).ok()?)?);
     out.extend_from_slice(entries);
     for &index in &scan.mutable_globals {
         let name = global_name(index);

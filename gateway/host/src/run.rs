@@ -51,15 +51,7 @@ impl Instance {
     pub fn start(&mut self, job: Job, fuel_slice: u64, now: Now) -> Step {
         assert!(self.run.is_none(), "a job is parked here");
         let events = Vec::with_capacity(job.events.len());
-        self.advance(
-            Run {
-                job,
-                events,
-                flight: None,
-            },
-            fuel_slice,
-            now,
-        )
+        self.advance(Run { job, events, flight: None }, fuel_slice, now)
     }
 
     /// Goes on with the parked job for about `fuel_slice` of fuel. `now` is the time now.
@@ -102,10 +94,7 @@ impl Instance {
                 }
             }
         }
-        Step::Finished(Outcome {
-            job: run.job,
-            events: run.events,
-        })
+        Step::Finished(Outcome { job: run.job, events: run.events })
     }
 
     /// Whether the parked job waits between two events: each so far has ended within its slice, there are
@@ -123,10 +112,7 @@ impl Instance {
     /// the event's fuel.
     fn begin(&mut self, run: &Run, slice_left: &mut u64, grant: u64, now: Now) -> Stretch {
         let fuel_left = self.fuel_limit();
-        let failed = |failure| Stretch::Ended {
-            verdict: Verdict::Failed(failure),
-            fuel_left,
-        };
+        let failed = |failure| Stretch::Ended { verdict: Verdict::Failed(failure), fuel_left };
         let mut overhead = EVENT_SLICE_FUEL;
         if self.dirty {
             overhead += self.image.memory_len as u64 / COPY_BYTES_PER_FUEL;
@@ -156,20 +142,13 @@ impl Instance {
 
     /// Goes on with the event in the middle, unless its time is over.
     fn go_on(&mut self, flight: Flight, slice_left: u64, now: Now) -> Stretch {
-        let Flight {
-            call,
-            fuel_left,
-            started_us,
-        } = flight;
+        let Flight { call, fuel_left, started_us } = flight;
         let Place::Live(live) = &mut self.guest else {
             unreachable!("an instance with an event in the middle is never let go");
         };
         let deadline_us = u64::from(live.store.data().manifest.limits.deadline_ms) * 1000;
         if now.mono_us.saturating_sub(started_us) > deadline_us {
-            return Stretch::Ended {
-                verdict: Verdict::Failed(Failure::Deadline),
-                fuel_left,
-            };
+            return Stretch::Ended { verdict: Verdict::Failed(Failure::Deadline), fuel_left };
         }
         let grant = fuel_left.min(slice_left.max(call.required_fuel()));
         live.grant(grant, fuel_left);
@@ -184,11 +163,7 @@ impl Instance {
         }
         let fuel_used = self.fuel_limit() - fuel_left;
         let done = verdict == Verdict::Done;
-        let mut outcome = EventOutcome {
-            verdict,
-            fuel_used,
-            ..EventOutcome::default()
-        };
+        let mut outcome = EventOutcome { verdict, fuel_used, ..EventOutcome::default() };
         let guest = self.data_mut();
         if done || planted(Bug::FailedReactionsLeave) {
             guest.commit(&mut outcome);
@@ -236,11 +211,7 @@ impl Live {
             Ok(TypedResumableCall::HostTrap(call)) => Verdict::Failed(failure(call.host_error())),
             Ok(TypedResumableCall::OutOfFuel(call)) => {
                 if call.required_fuel() <= fuel_left {
-                    return Stretch::Parked(Flight {
-                        call,
-                        fuel_left,
-                        started_us,
-                    });
+                    return Stretch::Parked(Flight { call, fuel_left, started_us });
                 }
                 Verdict::Failed(Failure::OutOfFuel)
             }

@@ -81,10 +81,7 @@ impl Scan {
 
 impl From<BinaryReaderError> for LoadError {
     fn from(error: BinaryReaderError) -> LoadError {
-        LoadError::Malformed {
-            offset: error.offset(),
-            reason: error.message().to_owned(),
-        }
+        LoadError::Malformed { offset: error.offset(), reason: error.message().to_owned() }
     }
 }
 
@@ -102,16 +99,9 @@ pub(crate) fn scan(module: &[u8]) -> Result<Scan, LoadError> {
 impl Scan {
     fn payload(&mut self, payload: Payload<'_>) -> Result<(), LoadError> {
         match payload {
-            Payload::Version {
-                encoding: Encoding::Component,
-                range,
-                ..
-            } => {
+            Payload::Version { encoding: Encoding::Component, range, .. } => {
                 let reason = "it is a component; build a plain module".to_owned();
-                return Err(LoadError::Malformed {
-                    offset: range.start,
-                    reason,
-                });
+                return Err(LoadError::Malformed { offset: range.start, reason });
             }
             Payload::TypeSection(section) => {
                 limit("types", section.count(), FUNCTIONS_MAX)?;
@@ -155,9 +145,7 @@ impl Scan {
                     let memory = memory?;
                     if memory.page_size_log2.is_some() {
                         let reason = "the memory has pages of its own size; leave it at 64 KiB";
-                        return Err(LoadError::Invalid {
-                            reason: reason.to_owned(),
-                        });
+                        return Err(LoadError::Invalid { reason: reason.to_owned() });
                     }
                     self.memories.push((memory.initial, memory.maximum));
                 }
@@ -238,11 +226,7 @@ fn constant(global: &Global<'_>) -> Option<u32> {
 
 fn limit(what: &'static str, count: u32, max: u32) -> Result<(), LoadError> {
     if count > max {
-        return Err(LoadError::TooMany {
-            what,
-            count: u64::from(count),
-            max: u64::from(max),
-        });
+        return Err(LoadError::TooMany { what, count: u64::from(count), max: u64::from(max) });
     }
     Ok(())
 }

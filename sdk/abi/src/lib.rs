@@ -180,11 +180,7 @@ pub struct Signature {
 use Type::{I32, I64};
 
 const fn sig(name: &'static str, params: &'static [Type], result: Option<Type>) -> Signature {
-    Signature {
-        name,
-        params,
-        result,
-    }
+    Signature { name, params, result }
 }
 
 /// Every host function that this version of the ABI has and this host offers, by name.

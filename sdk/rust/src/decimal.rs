@@ -18,14 +18,7 @@ pub struct Fixed {
 /// which as a double lies below it, is `0.1`. A zero result has no sign. NaN is `nan` and the
 /// infinities `inf` and `-inf`, in JSON all three `null`; values of 2^64 and beyond count as infinite.
 pub const fn fixed(value: f64, decimals: u8) -> Fixed {
-    Fixed {
-        value,
-        decimals: if decimals < DECIMALS_MAX {
-            decimals
-        } else {
-            DECIMALS_MAX
-        },
-    }
+    Fixed { value, decimals: if decimals < DECIMALS_MAX { decimals } else { DECIMALS_MAX } }
 }
 
 impl Fixed {
@@ -62,10 +55,7 @@ impl Digits {
 
     #[inline]
     fn new() -> Digits {
-        Digits {
-            ascii: [0; Digits::LEN],
-            at: Digits::LEN,
-        }
+        Digits { ascii: [0; Digits::LEN], at: Digits::LEN }
     }
 
     #[inline]
@@ -192,10 +182,7 @@ mod tests {
     fn write(value: f64, decimals: u8) -> String {
         let mut text = Text::<64>::new();
         text.put(fixed(value, decimals));
-        text.whole()
-            .expect("64 bytes are enough")
-            .as_str()
-            .to_string()
+        text.whole().expect("64 bytes are enough").as_str().to_string()
     }
 
     #[track_caller]
@@ -254,23 +241,14 @@ mod tests {
                 _ => f64::from_bits(seed >> 2),
             };
             let exact = format!("{value:.80}");
-            let tail = exact
-                .split_once('.')
-                .map_or("", |(_, tail)| &tail[usize::from(decimals)..]);
+            let tail = exact.split_once('.').map_or("", |(_, tail)| &tail[usize::from(decimals)..]);
             let tie = tail.starts_with('5') && tail[1..].bytes().all(|b| b == b'0');
             if value.abs() >= 1e19 || tie {
                 continue;
             }
             let expect = format!("{value:.*}", usize::from(decimals));
             let zero = expect.bytes().all(|b| matches!(b, b'-' | b'0' | b'.'));
-            assert_eq!(
-                write(value, decimals),
-                if zero {
-                    expect.replace('-', "")
-                } else {
-                    expect
-                }
-            );
+            assert_eq!(write(value, decimals), if zero { expect.replace('-', "") } else { expect });
         }
     }
 

@@ -70,11 +70,7 @@ impl From<Errno> for Error {
 /// What a host function returned: a length or count, or the error behind a negative number.
 #[inline]
 pub(crate) fn length(answer: i32) -> Result<usize> {
-    if answer >= 0 {
-        Ok(answer as usize)
-    } else {
-        Err(Errno::from_code(answer).into())
-    }
+    if answer >= 0 { Ok(answer as usize) } else { Err(Errno::from_code(answer).into()) }
 }
 
 /// As [`length`], for a caller that only wants to know whether it worked.
@@ -87,11 +83,7 @@ pub(crate) fn done(answer: i32) -> Result {
 #[inline]
 pub(crate) fn fitted(answer: i32, cap: usize) -> Result<usize> {
     let len = length(answer)?;
-    if len <= cap {
-        Ok(len)
-    } else {
-        Err(Error::TooLarge)
-    }
+    if len <= cap { Ok(len) } else { Err(Error::TooLarge) }
 }
 
 impl fmt::Display for Error {

@@ -16,10 +16,7 @@ impl<'a> Event<'a> {
     /// The event in an inbox record; nothing when it is shorter than a head.
     #[inline]
     pub(crate) fn new(record: &'a [u8]) -> Option<Event<'a>> {
-        Some(Event {
-            head: record.first_chunk()?,
-            record,
-        })
+        Some(Event { head: record.first_chunk()?, record })
     }
 
     /// The topic of the message.
@@ -157,10 +154,7 @@ impl<'a> Event<'a> {
     fn field(&self, at: usize) -> &'a [u8] {
         let off = u32::from_le_bytes(self.bytes(at)) as usize;
         let len = u32::from_le_bytes(self.bytes(at + 4)) as usize;
-        self.record
-            .get(off..)
-            .and_then(|rest| rest.get(..len))
-            .unwrap_or_default()
+        self.record.get(off..).and_then(|rest| rest.get(..len)).unwrap_or_default()
     }
 }
 
@@ -179,10 +173,7 @@ fn slash(text: &[u8]) -> usize {
         at += 8;
     }
     let rest = text.get(at..).unwrap_or_default();
-    at + rest
-        .iter()
-        .position(|&byte| byte == b'/')
-        .unwrap_or(rest.len())
+    at + rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len())
 }
 
 #[cfg(test)]

@@ -91,15 +91,7 @@ pub(crate) fn ev_str(path: &[u8], buf: &mut [u8]) -> i32 {
 #[inline]
 pub(crate) fn publish(topic: &[u8], payload: &[u8], flags: i32) -> i32 {
     // SAFETY: both slices are live and only read.
-    unsafe {
-        import::publish(
-            topic.as_ptr(),
-            topic.len(),
-            payload.as_ptr(),
-            payload.len(),
-            flags,
-        )
-    }
+    unsafe { import::publish(topic.as_ptr(), topic.len(), payload.as_ptr(), payload.len(), flags) }
 }
 
 #[inline]
@@ -128,15 +120,7 @@ pub(crate) fn state_get(key: &[u8], buf: &mut [u8], version: Option<&mut u64>) -
     let version = version.map_or(core::ptr::null_mut(), |place| place as *mut u64);
     // SAFETY: both slices are live, `buf` is writable; `version` is null, which the ABI reads as
     // "not wanted", or a place for the u64 that is written.
-    unsafe {
-        import::state_get(
-            key.as_ptr(),
-            key.len(),
-            buf.as_mut_ptr(),
-            buf.len(),
-            version,
-        )
-    }
+    unsafe { import::state_get(key.as_ptr(), key.len(), buf.as_mut_ptr(), buf.len(), version) }
 }
 
 #[inline]
@@ -161,14 +145,7 @@ pub(crate) fn state_del(key: &[u8]) -> i32 {
 pub(crate) fn state_list(prefix: &[u8], cursor: i64, buf: &mut [u8], next: &mut i64) -> i32 {
     // SAFETY: both slices are live, `buf` is writable, `next` is a place for the i64 that is written.
     unsafe {
-        import::state_list(
-            prefix.as_ptr(),
-            prefix.len(),
-            cursor,
-            buf.as_mut_ptr(),
-            buf.len(),
-            next,
-        )
+        import::state_list(prefix.as_ptr(), prefix.len(), cursor, buf.as_mut_ptr(), buf.len(), next)
     }
 }
 
@@ -220,17 +197,9 @@ unsafe impl<const N: usize> Sync for Inbox<N> {}
 
 impl<const N: usize> Inbox<N> {
     /// An empty inbox; at least the head of a record must fit.
-    #[allow(
-        clippy::new_without_default,
-        reason = "made in a static by the macro only"
-    )]
+    #[allow(clippy::new_without_default, reason = "made in a static by the macro only")]
     pub const fn new() -> Inbox<N> {
-        const {
-            assert!(
-                N > inbox::HEAD_LEN,
-                "an inbox holds 72 bytes and then the event"
-            )
-        };
+        const { assert!(N > inbox::HEAD_LEN, "an inbox holds 72 bytes and then the event") };
         Inbox(UnsafeCell::new([0; N]))
     }
 

@@ -37,11 +37,7 @@ impl<const M: usize> Value for Text<M> {
 impl Value for Fixed {
     #[inline]
     fn put_value<const N: usize>(&self, out: &mut Text<N>) {
-        if self.is_finite() {
-            self.put_into(out)
-        } else {
-            out.put_ascii(b"null")
-        }
+        if self.is_finite() { self.put_into(out) } else { out.put_ascii(b"null") }
     }
 }
 
@@ -104,20 +100,9 @@ fn put_escaped<const N: usize>(out: &mut Text<N>, text: &str) {
             b'\t' => out.put_ascii(b"\\t"),
             control => {
                 let hex = |digit: u8| {
-                    if digit < 10 {
-                        b'0' + digit
-                    } else {
-                        b'a' + digit - 10
-                    }
+                    if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }
                 };
-                out.put_ascii(&[
-                    b'\\',
-                    b'u',
-                    b'0',
-                    b'0',
-                    hex(control >> 4),
-                    hex(control & 15),
-                ]);
+                out.put_ascii(&[b'\\', b'u', b'0', b'0', hex(control >> 4), hex(control & 15)]);
             }
         }
     }
@@ -172,10 +157,7 @@ mod tests {
 
     #[test]
     fn an_object_that_does_not_fit_is_an_error() {
-        assert_eq!(
-            json!(16; "name": "much too long").err(),
-            Some(Error::TooLarge)
-        );
+        assert_eq!(json!(16; "name": "much too long").err(), Some(Error::TooLarge));
         assert_eq!(json!(9; "a": 12345).err(), Some(Error::TooLarge));
         assert!(json!(9; "a": 123).is_ok());
     }

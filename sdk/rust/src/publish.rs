@@ -50,10 +50,5 @@ pub fn send(
     priority: u8,
     ttl_s: u32,
 ) -> Result {
-    done(host::send(
-        stream.as_ref(),
-        payload.as_ref(),
-        i32::from(priority),
-        ttl_s as i32,
-    ))
+    done(host::send(stream.as_ref(), payload.as_ref(), i32::from(priority), ttl_s as i32))
 }

@@ -167,10 +167,7 @@ pub fn keys<const N: usize>(
     let mut cursor = 0;
     while cursor >= 0 {
         let mut next = -1;
-        let len = fitted(
-            host::state_list(prefix.as_ref(), cursor, &mut page, &mut next),
-            N,
-        )?;
+        let len = fitted(host::state_list(prefix.as_ref(), cursor, &mut page, &mut next), N)?;
         let mut rest = &page[..len];
         // A `u16` length, little-endian, and the key, one after the other.
         while let Some((head, tail)) = rest.split_first_chunk() {

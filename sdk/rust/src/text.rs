@@ -18,10 +18,7 @@ pub struct Text<const N: usize> {
 impl<const N: usize> Text<N> {
     #[inline]
     pub const fn new() -> Text<N> {
-        Text {
-            bytes: Vec::new(),
-            cut: false,
-        }
+        Text { bytes: Vec::new(), cut: false }
     }
 
     /// Adds a piece at the end.
@@ -45,10 +42,7 @@ impl<const N: usize> Text<N> {
         if !self.cut {
             self.cut = true;
             let room = N - self.bytes.len();
-            let end = (0..=room)
-                .rev()
-                .find(|&end| text.is_char_boundary(end))
-                .unwrap_or(0);
+            let end = (0..=room).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
             let fits = self.bytes.extend_from_slice(&text.as_bytes()[..end]);
             debug_assert!(fits.is_ok(), "only what there is room for is taken");
         }
@@ -66,11 +60,7 @@ impl<const N: usize> Text<N> {
     /// [`Error::TooLarge`] when it did not.
     #[inline]
     pub fn whole(self) -> Result<Text<N>> {
-        if self.cut {
-            Err(Error::TooLarge)
-        } else {
-            Ok(self)
-        }
+        if self.cut { Err(Error::TooLarge) } else { Ok(self) }
     }
 
     /// Text that a host function writes and tells the length of.
@@ -210,10 +200,7 @@ mod tests {
     fn pieces_stand_in_order() {
         let text = text!(32; "devices/", 7, "/", true, "/", -1i64).expect("fits");
         assert_eq!(text, "devices/7/true/-1");
-        assert_eq!(
-            text!(17; text).expect("just fits").as_str(),
-            "devices/7/true/-1"
-        );
+        assert_eq!(text!(17; text).expect("just fits").as_str(), "devices/7/true/-1");
     }
 
     #[test]

@@ -30,11 +30,7 @@ fn an_event_that_fails_leaves_only_its_log_lines() {
         state::delete("gone")?;
         publish("out", "x")?;
         warn!("line one\nof ", event.source());
-        if event.payload() == b"fail" {
-            Err(Error::Retry)
-        } else {
-            Ok(())
-        }
+        if event.payload() == b"fail" { Err(Error::Retry) } else { Ok(()) }
     }
     let mut gateway = Harness::new(handler).grant("out");
     gateway.set_state("gone", "here");
@@ -58,17 +54,8 @@ fn publishing_needs_a_grant_a_topic_and_a_share() {
         Ok(())
     }
     SEEN.take();
-    let outcome = Harness::new(handler)
-        .grant("a/+")
-        .publishes(1)
-        .send("in", "");
-    let expect = [
-        "Err(NotPermitted)",
-        "Err(Argument)",
-        "Err(Argument)",
-        "Ok(())",
-        "Err(Quota)",
-    ];
+    let outcome = Harness::new(handler).grant("a/+").publishes(1).send("in", "");
+    let expect = ["Err(NotPermitted)", "Err(Argument)", "Err(Argument)", "Ok(())", "Err(Quota)"];
     assert_eq!(SEEN.take(), expect);
     assert_eq!(outcome.published, [("a/1", "1")]);
     assert_eq!(outcome.published[0].qos, QoS::AtLeastOnce);
@@ -178,19 +165,10 @@ fn state_counts_lists_and_compares() {
 #[test]
 fn a_payload_that_does_not_fit_is_marked_and_can_be_read() {
     fn handler(event: &Event<'_>) -> Result {
-        see((
-            event.truncated(),
-            event.topic(),
-            event.source(),
-            event.payload().len(),
-        ));
+        see((event.truncated(), event.topic(), event.source(), event.payload().len()));
         let mut buf = [0; 4];
-        see(event
-            .read_payload(6, &mut buf)
-            .map(|len| buf[..len].to_vec()));
-        see(event
-            .read_payload(8, &mut buf)
-            .map(|len| buf[..len].to_vec()));
+        see(event.read_payload(6, &mut buf).map(|len| buf[..len].to_vec()));
+        see(event.read_payload(8, &mut buf).map(|len| buf[..len].to_vec()));
         see(event.read_payload(11, &mut buf));
         see((event.id(), event.attempt(), event.flags() & flags::RETAIN));
         info!("attempt ", event.attempt());

@@ -41,10 +41,7 @@ fn main() -> ExitCode {
         let (found, first) = look(Some(*bug));
         fine &= found > 0;
         let name = format!("{bug:?}");
-        println!(
-            "{name:<22} found in {found:>2} of {SEEDS} seeds  {}",
-            first.unwrap_or_default()
-        );
+        println!("{name:<22} found in {found:>2} of {SEEDS} seeds  {}", first.unwrap_or_default());
     }
     let (wrong, first) = look(None);
     println!(
@@ -52,9 +49,5 @@ fn main() -> ExitCode {
         "(no bug)",
         first.unwrap_or_default()
     );
-    if fine && wrong == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if fine && wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -11,12 +11,7 @@ fn for_ever(body: &str) -> Vec<u8> {
 
 pub(super) fn all() -> Vec<Hostile> {
     vec![
-        Hostile::new(
-            "loop-empty",
-            "an endless loop with nothing in it",
-            Stopped,
-            for_ever(""),
-        ),
+        Hostile::new("loop-empty", "an endless loop with nothing in it", Stopped, for_ever("")),
         Hostile::new(
             "loop-count",
             "an endless loop that counts",

@@ -33,10 +33,7 @@ pub(super) fn all() -> Vec<Hostile> {
             "flood-log",
             "logging for ever",
             Stopped,
-            for_ever(
-                "",
-                "(call $log (i32.const 1) (i32.const 65536) (i32.const 65536))",
-            ),
+            for_ever("", "(call $log (i32.const 1) (i32.const 65536) (i32.const 65536))"),
         ),
         Hostile::new(
             "flood-publish",
@@ -75,10 +72,7 @@ pub(super) fn all() -> Vec<Hostile> {
             "flood-random",
             "asking for 64 KiB of randomness for ever",
             Stopped,
-            for_ever(
-                "",
-                "(drop (call $random (i32.const 65536) (i32.const 65536)))",
-            ),
+            for_ever("", "(drop (call $random (i32.const 65536) (i32.const 65536)))"),
         ),
         Hostile::new(
             "flood-json",
@@ -148,12 +142,7 @@ pub(super) fn all() -> Vec<Hostile> {
             guest("(i32.const -11)"),
         )
         .patience_ms(15_000),
-        Hostile::new(
-            "bad-pointers",
-            "pointers outside its memory",
-            Harmless,
-            bad_pointers(),
-        ),
+        Hostile::new("bad-pointers", "pointers outside its memory", Harmless, bad_pointers()),
     ]
 }
 
@@ -173,10 +162,7 @@ fn bad_pointers() -> Vec<u8> {
     let mut body = String::new();
     let mut number = 100;
     for (pointer, length) in ranges {
-        let range = format!(
-            "(i32.const {}) (i32.const {})",
-            pointer as i32, length as i32
-        );
+        let range = format!("(i32.const {}) (i32.const {})", pointer as i32, length as i32);
         let good = "(i32.const 16) (i32.const 4)";
         let none = "(i32.const 0)";
         let far = format!("(i32.const {})", pointer as i32);
@@ -221,8 +207,5 @@ fn bad_pointers() -> Vec<u8> {
         }
         body.push_str(&format!("(call $log (i32.const 1) {range})\n"));
     }
-    guest_with(
-        "(data (i32.const 16) \"a/bc\")",
-        &format!("{body} (i32.const 0)"),
-    )
+    guest_with("(data (i32.const 16) \"a/bc\")", &format!("{body} (i32.const 0)"))
 }

@@ -7,9 +7,7 @@ use crate::handlers::{INBOX, INBOX_LEN, guest, guest_with, wasm};
 
 /// A module from its fields, with the exports every handler has.
 fn module(fields: &str) -> Vec<u8> {
-    wasm(&format!(
-        "(module {fields} {MEMORY} {INBOX_EXPORT} {ON_EVENT})"
-    ))
+    wasm(&format!("(module {fields} {MEMORY} {INBOX_EXPORT} {ON_EVENT})"))
 }
 
 const MEMORY: &str = "(memory (export \"memory\") 2 4)";
@@ -32,12 +30,7 @@ pub(super) fn all() -> Vec<Hostile> {
             Refused,
             b"#!/bin/sh\nreboot\n".to_vec(),
         ),
-        Hostile::new(
-            "truncated",
-            "half a module",
-            Refused,
-            good[..good.len() / 2].to_vec(),
-        ),
+        Hostile::new("truncated", "half a module", Refused, good[..good.len() / 2].to_vec()),
         Hostile::new(
             "wrong-wasm-version",
             "a version of WebAssembly that is not",
@@ -75,6 +68,14 @@ pub(super) fn all() -> Vec<Hostile> {
             wasm(&format!(
                 "(module (import \"tidegate1\" \"memory\" (memory 1)) {INBOX_EXPORT} {ON_EVENT})"
             )),
+        ),
+        Hostile::new(
+            "ungranted-import",
+            "a function that its manifest grants nothing of",
+            Refused,
+            guest(
+                "(call $publish (i32.const 16) (i32.const 1) (i32.const 16) (i32.const 0) (i32.const 0))",
+            ),
         ),
         Hostile::new(
             "no-on-event",
@@ -126,30 +127,15 @@ pub(super) fn all() -> Vec<Hostile> {
                    (loop $again (br $again)) (i64.const 0)))"
             )),
         ),
-        Hostile::new(
-            "inbox-outside",
-            "an inbox outside its memory",
-            Refused,
-            inbox_at(-1, 4096),
-        ),
+        Hostile::new("inbox-outside", "an inbox outside its memory", Refused, inbox_at(-1, 4096)),
         Hostile::new(
             "inbox-over-end",
             "an inbox that ends outside",
             Refused,
             inbox_at(130_000, 4096),
         ),
-        Hostile::new(
-            "inbox-small",
-            "an inbox too small for the head",
-            Refused,
-            inbox_at(1024, 8),
-        ),
-        Hostile::new(
-            "trap-unreachable",
-            "trapping at each event",
-            Stopped,
-            guest("unreachable"),
-        ),
+        Hostile::new("inbox-small", "an inbox too small for the head", Refused, inbox_at(1024, 8)),
+        Hostile::new("trap-unreachable", "trapping at each event", Stopped, guest("unreachable")),
         Hostile::new(
             "trap-divide",
             "dividing by zero at each event",

@@ -35,13 +35,7 @@ pub struct Load {
 
 impl Default for Load {
     fn default() -> Self {
-        Load {
-            rate: 1000.0,
-            seconds: 5.0,
-            warm_seconds: 1.0,
-            devices: 100,
-            connections: 8,
-        }
+        Load { rate: 1000.0, seconds: 5.0, warm_seconds: 1.0, devices: 100, connections: 8 }
     }
 }
 
@@ -94,10 +88,7 @@ pub fn run(target: &Target, load: &Load, mut mark: impl FnMut()) -> io::Result<M
     receiver.set_wait(Duration::from_millis(50))?;
 
     let start = Instant::now() + Duration::from_millis(20);
-    let (count, stop) = (
-        Arc::new(AtomicU64::new(0)),
-        Arc::new(AtomicBool::new(false)),
-    );
+    let (count, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let receiver = spawn_receiver(
         receiver,
         start,
@@ -108,9 +99,8 @@ pub fn run(target: &Target, load: &Load, mut mark: impl FnMut()) -> io::Result<M
         Arc::clone(&stop),
     );
 
-    let mut devices: Vec<Telemetry> = (0..load.devices)
-        .map(|n| Telemetry::new(&format!("d{n:03}")))
-        .collect();
+    let mut devices: Vec<Telemetry> =
+        (0..load.devices).map(|n| Telemetry::new(&format!("d{n:03}"))).collect();
     let mut buffers = vec![Vec::with_capacity(1 << 16); sockets.len()];
     let mut late = Vec::with_capacity(total as usize);
     let due = |n: u64| Duration::from_nanos((n as f64 * 1e9 / load.rate) as u64);
@@ -152,12 +142,7 @@ pub fn run(target: &Target, load: &Load, mut mark: impl FnMut()) -> io::Result<M
     let mut measured = summary(&arrivals, warm, |n| due(n).as_nanos() as u64);
     let last = arrivals.at_ns.iter().max().copied().unwrap_or(0);
     measured.drain_ms = last.saturating_sub(sent_at.as_nanos() as u64) as f64 / 1e6;
-    Ok(Measured {
-        rate: load.rate,
-        sent: total,
-        late_p99_us,
-        ..measured
-    })
+    Ok(Measured { rate: load.rate, sent: total, late_p99_us, ..measured })
 }
 
 fn open_sender(address: SocketAddr, id: &str) -> io::Result<TcpStream> {
@@ -184,11 +169,7 @@ fn spawn_receiver(
     stop: Arc<AtomicBool>,
 ) -> JoinHandle<Arrivals> {
     thread::spawn(move || {
-        let mut arrivals = Arrivals {
-            at_ns: vec![0; total as usize],
-            duplicates: 0,
-            reordered: 0,
-        };
+        let mut arrivals = Arrivals { at_ns: vec![0; total as usize], duplicates: 0, reordered: 0 };
         let mut latest = vec![0; devices as usize];
         while !stop.load(Ordering::Relaxed) {
             let mut answers = 0;
@@ -263,11 +244,8 @@ mod tests {
 
     #[test]
     fn lost_ones_are_counted_and_latency_runs_from_the_intended_time() {
-        let arrivals = Arrivals {
-            at_ns: vec![9_000, 0, 25_000, 37_000],
-            duplicates: 0,
-            reordered: 0,
-        };
+        let arrivals =
+            Arrivals { at_ns: vec![9_000, 0, 25_000, 37_000], duplicates: 0, reordered: 0 };
         let measured = summary(&arrivals, 1, |n| n * 10_000);
         assert_eq!((measured.answered, measured.lost), (3, 1));
         assert_eq!((measured.p50_us, measured.max_us), (5.0, 7.0));

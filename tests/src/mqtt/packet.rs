@@ -15,12 +15,7 @@ pub struct Connect<'a> {
 
 impl Default for Connect<'_> {
     fn default() -> Self {
-        Connect {
-            id: "",
-            clean: true,
-            keep_alive_s: 0,
-            will: None,
-        }
+        Connect { id: "", clean: true, keep_alive_s: 0, will: None }
     }
 }
 
@@ -128,10 +123,7 @@ pub fn publish(
     retain: bool,
 ) {
     out.push(0x30 | (qos << 1) | u8::from(retain));
-    put_length(
-        out,
-        2 + topic.len() + if qos > 0 { 2 } else { 0 } + payload.len(),
-    );
+    put_length(out, 2 + topic.len() + if qos > 0 { 2 } else { 0 } + payload.len());
     put_bytes(out, topic.as_bytes());
     if qos > 0 {
         out.extend_from_slice(&packet_id.to_be_bytes());
@@ -159,9 +151,7 @@ pub(super) fn frame(bytes: &[u8]) -> io::Result<Option<(Frame<'_>, usize)>> {
             return Ok(Some(((bytes[0], body), start + length)));
         }
     }
-    Err(io::Error::other(
-        "a remaining length of more than four bytes",
-    ))
+    Err(io::Error::other("a remaining length of more than four bytes"))
 }
 
 /// Topic and payload when the packet is a PUBLISH.
@@ -170,11 +160,7 @@ pub(super) fn as_publish((head, body): Frame<'_>) -> Option<(&str, &[u8])> {
         return None;
     }
     let (topic, rest) = take_string(body)?;
-    let rest = if head & 0x06 > 0 {
-        rest.get(2..)?
-    } else {
-        rest
-    };
+    let rest = if head & 0x06 > 0 { rest.get(2..)? } else { rest };
     Some((topic, rest))
 }
 
@@ -204,10 +190,7 @@ impl Packet {
 
     fn parse(head: u8, body: &[u8]) -> Option<Packet> {
         Some(match head >> 4 {
-            2 => Packet::ConnAck {
-                session_present: body.first()? & 1 == 1,
-                code: *body.get(1)?,
-            },
+            2 => Packet::ConnAck { session_present: body.first()? & 1 == 1, code: *body.get(1)? },
             3 => {
                 let (topic, mut payload) = take_string(body)?;
                 let qos = (head >> 1) & 3;
@@ -225,16 +208,9 @@ impl Packet {
                     packet_id,
                 })
             }
-            4 => Packet::PubAck {
-                packet_id: u16_at(body, 0)?,
-            },
-            9 => Packet::SubAck {
-                packet_id: u16_at(body, 0)?,
-                code: *body.get(2)?,
-            },
-            11 => Packet::UnsubAck {
-                packet_id: u16_at(body, 0)?,
-            },
+            4 => Packet::PubAck { packet_id: u16_at(body, 0)? },
+            9 => Packet::SubAck { packet_id: u16_at(body, 0)?, code: *body.get(2)? },
+            11 => Packet::UnsubAck { packet_id: u16_at(body, 0)? },
             13 => Packet::PingResp,
             other => Packet::Other(other),
         })
@@ -249,10 +225,7 @@ mod tests {
     fn half_a_packet_is_none_and_a_fifth_length_byte_is_an_error() {
         let whole = subscribe(7, "a/+", 1);
         for cut in 0..whole.len() {
-            assert!(
-                frame(&whole[..cut]).expect("no error yet").is_none(),
-                "cut at {cut}"
-            );
+            assert!(frame(&whole[..cut]).expect("no error yet").is_none(), "cut at {cut}");
         }
         assert!(frame(&[0x30, 0xff, 0xff, 0xff, 0xff, 1]).is_err());
     }
@@ -265,13 +238,8 @@ mod tests {
             publish(&mut bytes, "devices/7/cmd", &payload, qos, 9, true);
             let (packet, length) = Packet::decode(&bytes).expect("good").expect("whole");
             assert_eq!(length, bytes.len());
-            let Packet::Publish(message) = packet else {
-                panic!("a PUBLISH")
-            };
-            assert_eq!(
-                (message.topic.as_str(), message.qos),
-                ("devices/7/cmd", qos)
-            );
+            let Packet::Publish(message) = packet else { panic!("a PUBLISH") };
+            assert_eq!((message.topic.as_str(), message.qos), ("devices/7/cmd", qos));
             assert_eq!(message.packet_id, if qos > 0 { 9 } else { 0 });
             assert!(message.retain && !message.dup && message.payload == payload);
             let (frame, _) = frame(&bytes).expect("good").expect("whole");
@@ -281,20 +249,8 @@ mod tests {
 
     #[test]
     fn connect_has_the_bytes_of_the_specification() {
-        let will = Some(Will {
-            topic: "w",
-            payload: b"x",
-            retain: true,
-        });
-        let bytes = connect(&Connect {
-            id: "a",
-            clean: true,
-            keep_alive_s: 10,
-            will,
-        });
-        assert_eq!(
-            bytes,
-            b"\x10\x13\0\x04MQTT\x04\x26\0\x0a\0\x01a\0\x01w\0\x01x"
-        );
+        let will = Some(Will { topic: "w", payload: b"x", retain: true });
+        let bytes = connect(&Connect { id: "a", clean: true, keep_alive_s: 10, will });
+        assert_eq!(bytes, b"\x10\x13\0\x04MQTT\x04\x26\0\x0a\0\x01a\0\x01w\0\x01x");
     }
 }

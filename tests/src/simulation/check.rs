@@ -70,9 +70,7 @@ impl Checker {
             format!("{topic}: an effect of an event that did not succeed: {payload:?}")
         })?;
         if !handlers::reacts(kind) {
-            return Err(format!(
-                "{topic}: {id:?} failed and yet its reaction came out"
-            ));
+            return Err(format!("{topic}: {id:?} failed and yet its reaction came out"));
         }
         let number = *self
             .arrived

@@ -52,10 +52,7 @@ impl Device {
         self.disconnect();
         self.conn = Some(conn);
         let id = format!("device-{}", self.number);
-        self.out.extend(packet::connect(&Connect {
-            id: &id,
-            ..Connect::default()
-        }));
+        self.out.extend(packet::connect(&Connect { id: &id, ..Connect::default() }));
         if let Some(filter) = filter {
             self.out.extend(packet::subscribe(1, filter, 0));
         }
@@ -74,10 +71,7 @@ impl Device {
 
     /// Puts one message on its way.
     pub fn publish(&mut self, kind: u8, qos: u8) {
-        let id = Id {
-            device: self.number,
-            seq: self.next_seq,
-        };
+        let id = Id { device: self.number, seq: self.next_seq };
         self.next_seq += 1;
         let packet_id = self.next_packet;
         if qos > 0 {
@@ -86,14 +80,7 @@ impl Device {
         }
         let payload = format!("{}:{}:{}", char::from(kind), id.device, id.seq);
         let topic = format!("in/{}", self.number);
-        packet::publish(
-            &mut self.out,
-            &topic,
-            payload.as_bytes(),
-            qos,
-            packet_id,
-            false,
-        );
+        packet::publish(&mut self.out, &topic, payload.as_bytes(), qos, packet_id, false);
         self.ends.push_back((self.sent + self.out.len(), id));
     }
 
@@ -105,11 +92,7 @@ impl Device {
     pub fn taken(&mut self, count: usize) -> Vec<Id> {
         self.out.drain(..count);
         self.sent += count;
-        let whole = self
-            .ends
-            .iter()
-            .take_while(|(end, _)| *end <= self.sent)
-            .count();
+        let whole = self.ends.iter().take_while(|(end, _)| *end <= self.sent).count();
         self.ends.drain(..whole).map(|(_, id)| id).collect()
     }
 

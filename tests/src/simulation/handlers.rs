@@ -36,18 +36,12 @@ impl Folders {
     pub fn write() -> Folders {
         let scratch = Scratch::new("simulation");
         let modules = NAMES.iter().map(|name| module(name, &scratch)).collect();
-        Folders {
-            modules,
-            _scratch: scratch,
-        }
+        Folders { modules, _scratch: scratch }
     }
 
     /// The module's file and the manifest of each of [`NAMES`].
     pub fn iter(&self) -> impl Iterator<Item = (PathBuf, Arc<Manifest>)> {
-        NAMES
-            .iter()
-            .zip(&self.modules)
-            .map(|(name, module)| (module.clone(), manifest(name)))
+        NAMES.iter().zip(&self.modules).map(|(name, module)| (module.clone(), manifest(name)))
     }
 }
 
@@ -78,10 +72,7 @@ fn module(name: &str, scratch: &Scratch) -> PathBuf {
         x = b'x',
     );
     let module = guest_with(&format!("(data (i32.const 16) \"{to}\")"), &body);
-    Handler::new(name, "in/+", module)
-        .may_publish(&to)
-        .write(scratch)
-        .join("module.wasm")
+    Handler::new(name, "in/+", module).may_publish(&to).write(scratch).join("module.wasm")
 }
 
 fn manifest(name: &str) -> Arc<Manifest> {
@@ -96,9 +87,7 @@ fn manifest(name: &str) -> Arc<Manifest> {
             deadline_ms: 60_000,
             publishes: 4,
         },
-        grants: Grants {
-            publish: vec![Filter::new(&to).expect("a good filter")],
-        },
+        grants: Grants { publish: vec![Filter::new(&to).expect("a good filter")] },
         isolation: Isolation::Event,
         react: React::Now,
         config: Default::default(),
@@ -106,7 +95,4 @@ fn manifest(name: &str) -> Arc<Manifest> {
 }
 
 /// The host's limits in the simulation.
-pub const CAPS: Caps = Caps {
-    deadline_ms_max: 60_000,
-    ..Caps::DEV
-};
+pub const CAPS: Caps = Caps { deadline_ms_max: 60_000, ..Caps::DEV };

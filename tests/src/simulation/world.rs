@@ -73,25 +73,13 @@ impl World {
         let mut deployed = Vec::new();
         for (number, (module_path, manifest)) in folders.iter().enumerate() {
             let handler = HandlerId(number as u16);
-            runner.add_source(
-                handler,
-                Source {
-                    module_path,
-                    manifest: Arc::clone(&manifest),
-                },
-            );
+            runner.add_source(handler, Source { module_path, manifest: Arc::clone(&manifest) });
             deployed.push(Input::Deploy { handler, manifest });
         }
-        let limits = tidegate_broker::Limits {
-            receive_max: RECEIVE_MAX,
-            ..tidegate_broker::Limits::DEV
-        };
+        let limits =
+            tidegate_broker::Limits { receive_max: RECEIVE_MAX, ..tidegate_broker::Limits::DEV };
         let gateway = Gateway::new(LIMITS, LocalSide::FrontDoor, seed);
-        let mut hub = Hub::new(
-            gateway,
-            Local::FrontDoor(Box::new(Broker::new(limits))),
-            runner,
-        );
+        let mut hub = Hub::new(gateway, Local::FrontDoor(Box::new(Broker::new(limits))), runner);
         for input in deployed {
             hub.handle_input(Timestamp(0), input);
         }
@@ -108,13 +96,7 @@ impl World {
 
     fn now(&self) -> Now {
         let unix_us = 1_700_000_000_000_000 + self.now_us as i64;
-        Now {
-            mono_us: self.now_us,
-            wall: WallTime {
-                unix_us,
-                quality: ClockQuality::Ntp,
-            },
-        }
+        Now { mono_us: self.now_us, wall: WallTime { unix_us, quality: ClockQuality::Ntp } }
     }
 
     fn timestamp(&self) -> Timestamp {
@@ -169,10 +151,7 @@ impl World {
     fn cut(&mut self, number: usize) {
         let (now, wall) = (self.timestamp(), self.now().wall);
         if let Some(conn) = self.devices[number].conn {
-            self.hub
-                .door()
-                .expect("it has a front door")
-                .handle_disconnected(now, wall, conn);
+            self.hub.door().expect("it has a front door").handle_disconnected(now, wall, conn);
         }
         self.devices[number].disconnect();
     }
@@ -180,11 +159,8 @@ impl World {
     /// Some bytes of one device reach the gateway.
     fn feed(&mut self) {
         let number = self.random.below(DEVICES as u64) as usize;
-        let most = if self.random.chance(1, 3) {
-            1 + self.random.below(30) as usize
-        } else {
-            usize::MAX
-        };
+        let most =
+            if self.random.chance(1, 3) { 1 + self.random.below(30) as usize } else { usize::MAX };
         self.give(number, most);
     }
 
@@ -245,9 +221,7 @@ impl World {
             let bytes = door.output(conn).to_vec();
             door.written(conn, bytes.len());
             if door.is_closing(conn) {
-                return Err(format!(
-                    "the gateway closed the connection of device {number}"
-                ));
+                return Err(format!("the gateway closed the connection of device {number}"));
             }
             for packet in self.devices[number].heard(&bytes) {
                 self.hear(number, packet)?;
@@ -281,9 +255,7 @@ impl World {
         // QoS 1 may overdraw by what a source had under way, once for each handler.
         let most = LIMITS.messages_max + NAMES.len() * DEVICES * usize::from(RECEIVE_MAX);
         if inside > most {
-            return Err(format!(
-                "{inside} messages inside, at most {most} are allowed"
-            ));
+            return Err(format!("{inside} messages inside, at most {most} are allowed"));
         }
         Ok(())
     }
@@ -301,25 +273,17 @@ impl World {
             self.hub.handle_timeout(now, wall);
             self.listen()?;
             self.check()?;
-            let silent = self
-                .devices
-                .iter()
-                .all(|device| device.waiting().is_empty());
+            let silent = self.devices.iter().all(|device| device.waiting().is_empty());
             if silent && self.work.is_empty() && self.hub.gateway().messages() == 0 {
                 self.turn();
                 self.listen()?;
                 return self.settle();
             }
         }
-        let waiting: Vec<usize> = self
-            .devices
-            .iter()
-            .map(|device| device.waiting().len())
-            .collect();
+        let waiting: Vec<usize> =
+            self.devices.iter().map(|device| device.waiting().len()).collect();
         let inside = self.hub.gateway().messages();
-        Err(format!(
-            "it does not drain: {inside} inside, bytes not taken {waiting:?}"
-        ))
+        Err(format!("it does not drain: {inside} inside, bytes not taken {waiting:?}"))
     }
 
     /// The books must balance.
@@ -346,15 +310,8 @@ impl World {
                 "{routed} were routed, but {total:?} and {dropped} dropped do not add up to it"
             ));
         }
-        if let Some(device) = self
-            .devices
-            .iter()
-            .find(|device| !device.unacked.is_empty())
-        {
-            return Err(format!(
-                "device {}: never acked: {:?}",
-                device.number, device.unacked
-            ));
+        if let Some(device) = self.devices.iter().find(|device| !device.unacked.is_empty()) {
+            return Err(format!("device {}: never acked: {:?}", device.number, device.unacked));
         }
         self.stats.messages = self.checker.messages();
         self.stats.acks = self.checker.acks();

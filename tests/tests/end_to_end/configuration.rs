@@ -77,11 +77,7 @@ fn a_good_configuration_is_explained() {
     let config = write_config(&scratch, &Local::Listen(ports::free()), &[folder]);
     let output = tidegated(&["check"], &config).output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     for word in ["gw-01", "echo", "a/+/in"] {
         assert!(text.contains(word), "no `{word}` in:\n{text}");
     }
@@ -98,32 +94,22 @@ fn an_unknown_key_of_a_handler_is_told() {
     let output = tidegated(&["check"], &config).output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(78), "{text}");
-    assert!(
-        text.contains("colour") && text.contains("handler.toml"),
-        "{text}"
-    );
+    assert!(text.contains("colour") && text.contains("handler.toml"), "{text}");
 }
 
 fn ask(program: &std::path::Path, argument: &str) -> Output {
-    std::process::Command::new(program)
-        .arg(argument)
-        .output()
-        .expect("it starts")
+    std::process::Command::new(program).arg(argument).output().expect("it starts")
 }
 
 #[test]
 fn both_programs_say_who_they_are() {
-    for (program, name) in [
-        (programs::tidegated(), "tidegated"),
-        (programs::tidegate(), "tidegate"),
-    ] {
+    for (program, name) in
+        [(programs::tidegated(), "tidegated"), (programs::tidegate(), "tidegate")]
+    {
         for argument in ["--help", "--version"] {
             let output = ask(program, argument);
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(
-                output.status.success() && text.contains(name),
-                "{name} {argument}: {text}"
-            );
+            assert!(output.status.success() && text.contains(name), "{name} {argument}: {text}");
         }
         let version = String::from_utf8_lossy(&ask(program, "--version").stdout).into_owned();
         assert!(version.contains(env!("CARGO_PKG_VERSION")), "{version}");

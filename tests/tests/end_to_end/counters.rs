@@ -20,10 +20,7 @@ fn wrongs() -> Vec<(&'static str, Vec<u8>)> {
     let mut huge = Vec::new();
     let payload = vec![b'x'; 10 * 1024 * 1024];
     mqtt::publish(&mut huge, "a", &payload, 0, 0, false);
-    let second = mqtt::connect(&Connect {
-        id: "x",
-        ..Connect::default()
-    });
+    let second = mqtt::connect(&Connect { id: "x", ..Connect::default() });
     vec![
         ("door.closed.malformed", b"\x30\x04\x00\x40ab".to_vec()),
         ("door.closed.protocol", second),
@@ -58,36 +55,21 @@ fn a_client_that_says_nothing_is_counted() {
     let mut nothing = Client::open(house.address).expect("the port is open");
     assert!(nothing.is_closed_within(Duration::from_secs(8)));
     let counters = house.daemon.counters();
-    assert_eq!(
-        of(&counters, "door.closed.connect-timeout"),
-        1,
-        "{counters:?}"
-    );
+    assert_eq!(of(&counters, "door.closed.connect-timeout"), 1, "{counters:?}");
 }
 
 #[test]
 fn a_message_that_is_too_large_is_counted_behind_a_broker() {
-    let mut house = House::start(
-        Side::Broker,
-        &[handlers::echo("big", "big/#", "out/big", 0)],
-    );
+    let mut house = House::start(Side::Broker, &[handlers::echo("big", "big/#", "out/big", 0)]);
     let mut client = house.client("client");
     let mut bytes = Vec::new();
     mqtt::publish(&mut bytes, "big/in", &vec![b'x'; 1 << 20], 1, 9, false);
     client.send(&bytes).expect("mosquitto takes it");
     house.still_works();
     let counters = house.daemon.counters();
-    assert_eq!(
-        of(&counters, "messages.dropped.too-large"),
-        1,
-        "{counters:?}"
-    );
+    assert_eq!(of(&counters, "messages.dropped.too-large"), 1, "{counters:?}");
     assert_eq!(of(&counters, "handler.big.events"), 0, "{counters:?}");
-    assert!(
-        house
-            .daemon
-            .said(&["WARN", "messages dropped", "too-large"])
-    );
+    assert!(house.daemon.said(&["WARN", "messages dropped", "too-large"]));
 }
 
 #[test]
@@ -103,10 +85,7 @@ fn failed_events_are_counted_and_all_is_told_at_the_end() {
     assert_eq!(of(&counters, "handler.ready.failed"), 0, "{counters:?}");
     let status = house.daemon.process.terminate(PATIENCE);
     assert!(status.is_some_and(|status| status.success()));
-    let told = house
-        .daemon
-        .process
-        .wait_for_lines(&["counters "], 2, Duration::ZERO);
+    let told = house.daemon.process.wait_for_lines(&["counters "], 2, Duration::ZERO);
     let last = counters_in(&told.last().expect("it tells at its end").text);
     assert_eq!(of(&last, "handler.fails.failed"), 1, "{last:?}");
 }

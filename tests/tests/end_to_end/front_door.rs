@@ -10,10 +10,7 @@ use crate::house::{House, PATIENCE, Side};
 const QUIET: Duration = Duration::from_millis(200);
 
 fn message(client: &mut Client) -> (String, Vec<u8>, bool) {
-    let message = client
-        .message(PATIENCE)
-        .expect("connected")
-        .expect("a message");
+    let message = client.message(PATIENCE).expect("connected").expect("a message");
     (message.topic, message.payload, message.retain)
 }
 
@@ -32,16 +29,10 @@ fn kept_messages_are_given_to_later_subscribers() {
     publish_retained(&mut device, "kept/a", b"new");
     publish_retained(&mut device, "kept/live", b"now");
     // A live subscriber does not see the flag; a later one does.
-    assert_eq!(
-        message(&mut device),
-        ("kept/live".into(), b"now".to_vec(), false)
-    );
+    assert_eq!(message(&mut device), ("kept/live".into(), b"now".to_vec(), false));
     let mut later = house.client("later");
     later.subscribe("kept/a", 0).expect("subscribed");
-    assert_eq!(
-        message(&mut later),
-        ("kept/a".into(), b"new".to_vec(), true)
-    );
+    assert_eq!(message(&mut later), ("kept/a".into(), b"new".to_vec(), true));
     publish_retained(&mut device, "kept/a", b"");
     publish_retained(&mut device, "kept/live", b"");
     for _ in 0..2 {
@@ -59,25 +50,13 @@ fn a_will_is_published_when_a_device_is_gone_without_a_word() {
     let mut watcher = house.client("watcher");
     watcher.subscribe("will/+", 0).expect("subscribed");
     let with_will = |id, topic, keep_alive_s| {
-        let will = Some(Will {
-            topic,
-            payload: b"gone",
-            retain: false,
-        });
-        let options = Connect {
-            id,
-            keep_alive_s,
-            will,
-            ..Connect::default()
-        };
+        let will = Some(Will { topic, payload: b"gone", retain: false });
+        let options = Connect { id, keep_alive_s, will, ..Connect::default() };
         Client::connect_with(house.address, &options).expect("connected")
     };
     let mut polite = with_will("polite", "will/polite", 0);
     polite.send(&[0xe0, 0]).expect("sent");
-    assert!(
-        polite.is_closed_within(PATIENCE),
-        "the broker closes after DISCONNECT"
-    );
+    assert!(polite.is_closed_within(PATIENCE), "the broker closes after DISCONNECT");
     drop(with_will("rude", "will/rude", 0));
     assert_eq!(message(&mut watcher).0, "will/rude");
     // Silent for one and a half times its keep-alive.
@@ -90,18 +69,11 @@ fn a_will_is_published_when_a_device_is_gone_without_a_word() {
 fn a_device_without_keep_alive_may_be_silent() {
     let house = House::start(Side::Door, &[]);
     let mut silent = house.client("silent");
-    let options = Connect {
-        id: "pings",
-        keep_alive_s: 1,
-        ..Connect::default()
-    };
+    let options = Connect { id: "pings", keep_alive_s: 1, ..Connect::default() };
     let mut pings = Client::connect_with(house.address, &options).expect("connected");
     for _ in 0..4 {
         pings.send(&[0xc0, 0]).expect("sent");
-        assert_eq!(
-            pings.read(PATIENCE).expect("connected"),
-            Some(Packet::PingResp)
-        );
+        assert_eq!(pings.read(PATIENCE).expect("connected"), Some(Packet::PingResp));
         std::thread::sleep(Duration::from_millis(800));
     }
     silent.subscribe("a", 0).expect("still connected");
@@ -112,19 +84,14 @@ fn wildcards_match_as_the_specification_says() {
     let house = House::start(Side::Door, &[]);
     let mut device = house.client("device");
     let cases: [(&str, &[&str]); 6] = [
-        (
-            "wild/a/b",
-            &["wild/#", "wild/+/b", "wild/a/b", "+/a/b", "#"],
-        ),
+        ("wild/a/b", &["wild/#", "wild/+/b", "wild/a/b", "+/a/b", "#"]),
         ("wild", &["wild/#", "#"]),
         ("wild/a/c", &["wild/#", "#"]),
         ("/wild", &["/+", "+/wild", "#"]),
         ("$wild/a", &[]),
         ("wild/", &["wild/#", "wild/+", "#"]),
     ];
-    let filters = [
-        "wild/#", "wild/+/b", "wild/a/b", "+/a/b", "#", "/+", "+/wild", "wild/+", "+/a",
-    ];
+    let filters = ["wild/#", "wild/+/b", "wild/a/b", "+/a/b", "#", "/+", "+/wild", "wild/+", "+/a"];
     let mut clients: Vec<(&str, Client)> = filters
         .iter()
         .map(|filter| {
@@ -157,10 +124,7 @@ fn a_subscription_ends_when_asked() {
     client.publish("sub/a", b"1").expect("sent");
     assert_eq!(message(&mut client).1, b"1");
     client.send(&mqtt::unsubscribe(77, "sub/a")).expect("sent");
-    assert_eq!(
-        client.read(PATIENCE).expect("connected"),
-        Some(Packet::UnsubAck { packet_id: 77 })
-    );
+    assert_eq!(client.read(PATIENCE).expect("connected"), Some(Packet::UnsubAck { packet_id: 77 }));
     client.publish("sub/a", b"2").expect("sent");
     assert_eq!(client.message(QUIET).expect("connected"), None);
 }
@@ -170,10 +134,7 @@ fn a_second_client_with_the_same_name_takes_over() {
     let house = House::start(Side::Door, &[]);
     let mut first = house.client("twin");
     let mut second = house.client("twin");
-    assert!(
-        first.is_closed_within(PATIENCE),
-        "the first is closed (MQTT-3.1.4-2)"
-    );
+    assert!(first.is_closed_within(PATIENCE), "the first is closed (MQTT-3.1.4-2)");
     second.subscribe("a", 0).expect("the second lives");
 }
 

@@ -44,11 +44,7 @@ impl House {
                 (Some(broker), daemon)
             }
         };
-        let house = House {
-            address: daemon.address,
-            daemon,
-            broker,
-        };
+        let house = House { address: daemon.address, daemon, broker };
         house.wait_until_it_reacts(Duration::from_secs(15));
         house
     }

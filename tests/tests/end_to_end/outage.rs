@@ -23,10 +23,7 @@ fn a_taken_port_is_a_clear_end() {
     let status = daemon.process.wait(PATIENCE).expect("it ends by itself");
     assert_eq!(status.code(), Some(71));
     let text = daemon.process.text();
-    assert!(
-        text.contains(&address.to_string()) && text.contains("local.listen"),
-        "{text}"
-    );
+    assert!(text.contains(&address.to_string()) && text.contains("local.listen"), "{text}");
 }
 
 #[test]
@@ -34,18 +31,12 @@ fn a_broker_that_comes_later_is_found() {
     let address = ports::free();
     let echo = handlers::echo("ready", "ready/in", "ready/out", 0);
     let mut daemon = Daemon::spawn(&Local::Broker(address), &[echo], &Placement::default());
-    let said = daemon
-        .process
-        .wait_for_line(&["local broker is not there"], PATIENCE);
+    let said = daemon.process.wait_for_line(&["local broker is not there"], PATIENCE);
     assert!(said.is_some(), "{}", daemon.process.text());
     std::thread::sleep(Duration::from_millis(500));
     assert!(daemon.process.is_running());
     let broker = Mosquitto::start_at(address, &Placement::default());
-    let house = House {
-        daemon,
-        broker: Some(broker),
-        address,
-    };
+    let house = House { daemon, broker: Some(broker), address };
     house.wait_until_it_reacts(BACK_WITHIN);
 }
 
@@ -55,10 +46,7 @@ fn a_killed_broker_is_found_again() {
     for _ in 0..3 {
         let broker = house.broker.as_mut().expect("there is one on this side");
         broker.process.kill();
-        let said = house
-            .daemon
-            .process
-            .wait_for_line(&["local broker is not there"], PATIENCE);
+        let said = house.daemon.process.wait_for_line(&["local broker is not there"], PATIENCE);
         assert!(said.is_some(), "{}", house.daemon.process.text());
         let broker = house.broker.as_mut().expect("there is one on this side");
         broker.resume();
@@ -77,10 +65,7 @@ fn no_acked_message_is_lost_over_a_restart_of_the_broker() {
     let daemon = Daemon::start_behind(broker.address, &[echo]);
     // A kept session of our own, so that reactions wait for us too.
     let mut listener = Listener::new(broker.address);
-    let mut device = Device {
-        address: broker.address,
-        client: None,
-    };
+    let mut device = Device { address: broker.address, client: None };
     // The daemon's subscription must be in place before the first message that counts.
     let end = Instant::now() + BACK_WITHIN;
     while listener.heard.is_empty() && Instant::now() < end {
@@ -100,11 +85,7 @@ fn no_acked_message_is_lost_over_a_restart_of_the_broker() {
         listener.listen(Duration::from_millis(200));
     }
     let missing: Vec<u32> = listener.missing().collect();
-    assert!(
-        missing.is_empty(),
-        "lost {missing:?}\n{}",
-        daemon.process.text()
-    );
+    assert!(missing.is_empty(), "lost {missing:?}\n{}", daemon.process.text());
 }
 
 /// Publishes with QoS 1, and again after each cut until it has the PUBACK.
@@ -149,21 +130,13 @@ impl Listener {
     fn new(address: std::net::SocketAddr) -> Listener {
         let mut client = Listener::connect(address).expect("connected");
         client.subscribe("sure/out", 1).expect("subscribed");
-        Listener {
-            address,
-            client: Some(client),
-            heard: Default::default(),
-        }
+        Listener { address, client: Some(client), heard: Default::default() }
     }
 
     fn connect(address: std::net::SocketAddr) -> std::io::Result<Client> {
         Client::connect_with(
             address,
-            &Connect {
-                id: "listener",
-                clean: false,
-                ..Connect::default()
-            },
+            &Connect { id: "listener", clean: false, ..Connect::default() },
         )
     }
 
@@ -200,10 +173,7 @@ impl Listener {
 fn a_poisoned_message_does_not_hold_the_line() {
     // A kept session delivers a QoS 1 message again after each cut: one that the daemon cannot take
     // must not cut it for ever.
-    let mut house = House::start(
-        Side::Broker,
-        &[handlers::echo("huge", "huge/in", "huge/out", 1)],
-    );
+    let mut house = House::start(Side::Broker, &[handlers::echo("huge", "huge/in", "huge/out", 1)]);
     let mut client = house.client("client");
     client.subscribe("huge/out", 0).expect("subscribed");
     for bytes in [1 << 18, 1 << 20, 1 << 22] {
@@ -215,9 +185,7 @@ fn a_poisoned_message_does_not_hold_the_line() {
         let end = Instant::now() + BACK_WITHIN;
         let mut came = false;
         while !came && Instant::now() < end {
-            let message = client
-                .message(Duration::from_millis(500))
-                .expect("connected");
+            let message = client.message(Duration::from_millis(500)).expect("connected");
             came = message.is_some_and(|message| message.payload == b"after");
         }
         assert!(came, "the message after one of {bytes} bytes");

@@ -16,16 +16,8 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 fn it_stops_cleanly_under_load() {
     for side in BOTH {
         let mut house = House::start(side, &[handlers::overheat()]);
-        let target = Target {
-            address: house.address,
-            answers: "devices/+/cmd",
-        };
-        let load = Load {
-            rate: 2000.0,
-            seconds: 2.0,
-            warm_seconds: 0.0,
-            ..Load::default()
-        };
+        let target = Target { address: house.address, answers: "devices/+/cmd" };
+        let load = Load { rate: 2000.0, seconds: 2.0, warm_seconds: 0.0, ..Load::default() };
         let generator = thread::spawn(move || load::run(&target, &load, || ()));
         thread::sleep(Duration::from_millis(700));
         let asked = Instant::now();
@@ -47,15 +39,8 @@ fn it_stops_at_once_when_idle() {
         for signal in [Signal::TERM, Signal::INT] {
             let mut house = House::start(side, &[]);
             let asked = Instant::now();
-            let status = house
-                .daemon
-                .process
-                .stop_with(signal, STOP_MAX)
-                .expect("it stops");
-            assert!(
-                status.success() && asked.elapsed() < Duration::from_secs(1),
-                "{status:?}"
-            );
+            let status = house.daemon.process.stop_with(signal, STOP_MAX).expect("it stops");
+            assert!(status.success() && asked.elapsed() < Duration::from_secs(1), "{status:?}");
         }
     }
 }

@@ -18,49 +18,29 @@ fn mosquitto_sub(address: SocketAddr, topic: &str, more: &[&str]) -> Process {
     let mut command = Mosquitto::client("mosquitto_sub", address);
     command.args(["-t", topic, "-d", "-v"]).args(more);
     let process = Process::start("mosquitto_sub", &mut command);
-    assert!(
-        process.wait_for_line(&["Subscribed"], PATIENCE).is_some(),
-        "{}",
-        process.text()
-    );
+    assert!(process.wait_for_line(&["Subscribed"], PATIENCE).is_some(), "{}", process.text());
     process
 }
 
 #[track_caller]
 fn mosquitto_pub(address: SocketAddr, topic: &str, payload: &str, more: &[&str]) {
     let mut command = Mosquitto::client("mosquitto_pub", address);
-    let output = command
-        .args(["-t", topic, "-m", payload])
-        .args(more)
-        .output()
-        .expect("it starts");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = command.args(["-t", topic, "-m", payload]).args(more).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
 fn a_hot_device_is_answered() {
     for side in BOTH {
         let house = House::start(side, &[handlers::overheat()]);
-        for (version, qos) in [
-            ("mqttv311", "0"),
-            ("mqttv311", "1"),
-            ("mqttv5", "0"),
-            ("mqttv5", "1"),
-        ] {
+        for (version, qos) in
+            [("mqttv311", "0"), ("mqttv311", "1"), ("mqttv5", "0"), ("mqttv5", "1")]
+        {
             let device = format!("{version}-{qos}");
             let more = ["-V", version, "-q", qos];
             let heard = mosquitto_sub(house.address, &format!("devices/{device}/cmd"), &more);
             let topic = format!("devices/{device}/telemetry");
-            mosquitto_pub(
-                house.address,
-                &topic,
-                "{\"temp\": 40.0, \"seq\": 16}",
-                &more,
-            );
+            mosquitto_pub(house.address, &topic, "{\"temp\": 40.0, \"seq\": 16}", &more);
             mosquitto_pub(
                 house.address,
                 &topic,
@@ -86,11 +66,7 @@ fn paho_clients_are_served() {
             let python = env::var("TIDEGATE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
             let output = Command::new(python)
                 .arg(script)
-                .args([
-                    &house.address.ip().to_string(),
-                    &house.address.port().to_string(),
-                    version,
-                ])
+                .args([&house.address.ip().to_string(), &house.address.port().to_string(), version])
                 .output()
                 .expect("python3 is installed");
             assert!(
@@ -112,15 +88,9 @@ fn a_reaction_carries_its_qos_and_every_message_is_acked() {
         back.subscribe("sure/out", 1).expect("subscribed");
         let mut device = house.client("device");
         for n in 0..100 {
-            let id = device
-                .publish_acked(&format!("sure/{n}/in"), &[n])
-                .expect("sent");
+            let id = device.publish_acked(&format!("sure/{n}/in"), &[n]).expect("sent");
             let ack = device.read(PATIENCE).expect("connected");
-            assert_eq!(
-                ack,
-                Some(mqtt::Packet::PubAck { packet_id: id }),
-                "{side:?}"
-            );
+            assert_eq!(ack, Some(mqtt::Packet::PubAck { packet_id: id }), "{side:?}");
         }
         for n in 0..100 {
             let message = back.message(PATIENCE).expect("connected");
@@ -143,10 +113,7 @@ fn one_device_s_messages_stay_in_order() {
         }
         device.send(&bytes).expect("sent");
         for n in 0..2000u32 {
-            let message = back
-                .message(PATIENCE)
-                .expect("connected")
-                .expect("a reaction");
+            let message = back.message(PATIENCE).expect("connected").expect("a reaction");
             assert_eq!(message.payload, n.to_be_bytes(), "{side:?}");
         }
     }
@@ -163,10 +130,7 @@ fn a_kept_message_reaches_a_handler_that_starts_later() {
     device.subscribe("kept/out", 0).expect("subscribed");
     let echo = handlers::echo("kept", "kept/in", "kept/out", 0);
     let _daemon = tidegate_tests::daemon::Daemon::start_behind(broker.address, &[echo]);
-    let message = device
-        .message(PATIENCE)
-        .expect("connected")
-        .expect("a reaction");
+    let message = device.message(PATIENCE).expect("connected").expect("a reaction");
     assert_eq!(message.payload, b"from before");
 }
 
@@ -183,15 +147,10 @@ fn two_handlers_see_the_same_message_and_one_feeds_the_other() {
         client.publish("two/in", b"x").expect("sent");
         // Once from the device, once from the first handler.
         for _ in 0..2 {
-            let message = client
-                .message(PATIENCE)
-                .expect("connected")
-                .expect("a reaction");
+            let message = client.message(PATIENCE).expect("connected").expect("a reaction");
             assert_eq!(message.payload, b"x", "{side:?}");
         }
-        let third = client
-            .message(Duration::from_millis(200))
-            .expect("connected");
+        let third = client.message(Duration::from_millis(200)).expect("connected");
         assert_eq!(third, None, "{side:?}");
     }
 }

@@ -20,11 +20,7 @@ const GROUP: usize = 10;
 const RSS_KB_MAX: u64 = 96 * 1024;
 
 fn with_fate(fates: &[Fate]) -> Vec<Hostile> {
-    hostile::all()
-        .iter()
-        .filter(|hostile| fates.contains(&hostile.fate))
-        .cloned()
-        .collect()
+    hostile::all().iter().filter(|hostile| fates.contains(&hostile.fate)).cloned().collect()
 }
 
 fn start(group: &[Hostile]) -> (Daemon, Neighbour) {
@@ -49,19 +45,14 @@ fn finish(mut daemon: Daemon, neighbour: Neighbour) {
     );
     assert!(memory.peak_kb < RSS_KB_MAX, "{memory:?}");
     let status = daemon.process.terminate(Duration::from_secs(5));
-    assert!(
-        status.is_some_and(|status| status.success()),
-        "a clean stop, not {status:?}"
-    );
+    assert!(status.is_some_and(|status| status.success()), "a clean stop, not {status:?}");
 }
 
 /// Publishes one message to a hostile handler; returns when that was.
 fn wake(client: &mut Client, hostile: &Hostile) -> Instant {
     let payload = b"{\"temp\":71.5,\"a\":{\"b\":{\"c\":[1,2,3]}}}";
     let now = Instant::now();
-    client
-        .publish(&Hostile::topic(hostile.name), payload)
-        .expect("the daemon lives");
+    client.publish(&Hostile::topic(hostile.name), payload).expect("the daemon lives");
     now
 }
 
@@ -91,18 +82,10 @@ fn large_shapes_are_contained() {
                 println!("{:<24} refused: {line}", hostile.name);
                 continue;
             }
-            assert!(
-                daemon.is_active(hostile.name),
-                "{} is neither in nor out",
-                hostile.name
-            );
+            assert!(daemon.is_active(hostile.name), "{} is neither in nor out", hostile.name);
             wake(&mut client, hostile);
             let failed = daemon.failure(hostile.name, 0, Duration::from_millis(200));
-            println!(
-                "{:<24} active, {}",
-                hostile.name,
-                failed.map_or("ends well", |_| "fails")
-            );
+            println!("{:<24} active, {}", hostile.name, failed.map_or("ends well", |_| "fails"));
         }
         neighbour.wait_for(30);
         finish(daemon, neighbour);
@@ -115,23 +98,13 @@ fn events_are_stopped_in_time() {
         let (daemon, neighbour) = start(group);
         let mut client = Client::connect(daemon.address, "waker").expect("the daemon lives");
         let mut watcher = Client::connect(daemon.address, "watcher").expect("the daemon lives");
-        for topic in [
-            "flood/#",
-            "neighbour/out",
-            "devices/#",
-            "tidegate/#",
-            "$SYS/#",
-        ] {
+        for topic in ["flood/#", "neighbour/out", "devices/#", "tidegate/#", "$SYS/#"] {
             watcher.subscribe(topic, 0).expect("the front door answers");
         }
         let mut wrong = Vec::new();
         for hostile in group {
             if !daemon.is_active(hostile.name) {
-                wrong.push(format!(
-                    "{}: {:?}",
-                    hostile.name,
-                    daemon.refusal(hostile.name)
-                ));
+                wrong.push(format!("{}: {:?}", hostile.name, daemon.refusal(hostile.name)));
                 continue;
             }
             match fail(&daemon, &mut client, hostile) {
@@ -145,9 +118,7 @@ fn events_are_stopped_in_time() {
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         all_at_once(&daemon, &mut client, group);
         // What a failed event did is not visible.
-        let leaked = watcher
-            .message(Duration::from_millis(50))
-            .expect("the daemon lives");
+        let leaked = watcher.message(Duration::from_millis(50)).expect("the daemon lives");
         assert_eq!(leaked, None);
         neighbour.wait_for(30);
         finish(daemon, neighbour);
@@ -162,12 +133,7 @@ fn fail(daemon: &Daemon, client: &mut Client, hostile: &Hostile) -> Option<Durat
         let at = wake(client, hostile);
         let line = daemon.failure(hostile.name, seen, Duration::from_secs(20))?;
         let took = line.at.duration_since(at);
-        println!(
-            "{:<24} {:>7.1} ms  {}",
-            hostile.name,
-            took.as_secs_f64() * 1e3,
-            line.text
-        );
+        println!("{:<24} {:>7.1} ms  {}", hostile.name, took.as_secs_f64() * 1e3, line.text);
         best = Some(best.map_or(took, |best: Duration| best.min(took)));
         if took <= Duration::from_millis(hostile.patience_ms) {
             break;
@@ -184,14 +150,9 @@ fn all_at_once(daemon: &Daemon, client: &mut Client, group: &[Hostile]) {
             wake(client, hostile);
         }
     }
-    for hostile in group
-        .iter()
-        .filter(|hostile| hostile.patience_ms == hostile::PATIENCE_MS)
-    {
+    for hostile in group.iter().filter(|hostile| hostile.patience_ms == hostile::PATIENCE_MS) {
         let words = ["in quarantine: it failed too often", &field(hostile.name)];
-        let found = daemon
-            .process
-            .wait_for_line(&words, Duration::from_secs(10));
+        let found = daemon.process.wait_for_line(&words, Duration::from_secs(10));
         assert!(found.is_some(), "{} is not in quarantine", hostile.name);
     }
 }
@@ -202,11 +163,7 @@ fn harmless_ones_end_well() {
     let (daemon, neighbour) = start(&group);
     let mut client = Client::connect(daemon.address, "waker").expect("the daemon lives");
     for hostile in &group {
-        assert!(
-            daemon.is_active(hostile.name),
-            "{:?}",
-            daemon.refusal(hostile.name)
-        );
+        assert!(daemon.is_active(hostile.name), "{:?}", daemon.refusal(hostile.name));
         for _ in 0..3 {
             wake(&mut client, hostile);
         }
@@ -214,12 +171,6 @@ fn harmless_ones_end_well() {
         assert!(failed.is_none(), "{}: {failed:?}", hostile.name);
     }
     let looped = ["messages dropped", "loop"];
-    assert!(
-        daemon
-            .process
-            .wait_for_line(&looped, Duration::from_secs(5))
-            .is_some(),
-        "a loop ends"
-    );
+    assert!(daemon.process.wait_for_line(&looped, Duration::from_secs(5)).is_some(), "a loop ends");
     finish(daemon, neighbour);
 }

@@ -40,8 +40,7 @@ impl Neighbour {
     pub fn start(address: SocketAddr) -> Neighbour {
         let mut out = Client::connect(address, "near-out").expect("the daemon lives");
         let mut back = Client::connect(address, "near-back").expect("the daemon lives");
-        back.subscribe("near/out", 0)
-            .expect("the front door answers");
+        back.subscribe("near/out", 0).expect("the front door answers");
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicUsize::new(0));
         let sender = {
@@ -51,8 +50,7 @@ impl Neighbour {
                 while !stop.load(Ordering::Relaxed) {
                     let number = sent.len().to_string();
                     sent.push(Instant::now());
-                    out.publish("near/in", number.as_bytes())
-                        .expect("the daemon lives");
+                    out.publish("near/in", number.as_bytes()).expect("the daemon lives");
                     thread::sleep(PERIOD);
                 }
                 sent
@@ -81,12 +79,7 @@ impl Neighbour {
                 heard
             })
         };
-        Neighbour {
-            stop,
-            answered,
-            sender,
-            listener,
-        }
+        Neighbour { stop, answered, sender, listener }
     }
 
     /// Waits until this many messages were answered; at most ten seconds.

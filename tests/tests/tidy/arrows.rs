@@ -39,20 +39,14 @@ const RUMQTTC_FILES_MAX: usize = 2;
 const LOWEST_MAY: [&str; 1] = ["heapless"];
 
 /// Path is package: `gateway/core` is `tidegate-core`. These have names of their own.
-const NAMES: [(&str, &str); 3] = [
-    ("sdk/rust", "tidegate-sdk"),
-    ("gateway/daemon", "tidegated"),
-    ("gateway/cli", "tidegate"),
-];
+const NAMES: [(&str, &str); 3] =
+    [("sdk/rust", "tidegate-sdk"), ("gateway/daemon", "tidegated"), ("gateway/cli", "tidegate")];
 
 fn floor(folder: &str) -> Option<u8> {
     FLOORS
         .iter()
         .find(|(path, _)| {
-            folder == *path
-                || folder
-                    .strip_prefix(path)
-                    .is_some_and(|rest| rest.starts_with('/'))
+            folder == *path || folder.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))
         })
         .map(|(_, floor)| *floor)
 }
@@ -63,19 +57,13 @@ pub fn wrong_arrows(members: &[Member]) -> Vec<String> {
     let mut findings = Vec::new();
     for member in members {
         let Some(own) = floor(&member.folder) else {
-            findings.push(format!(
-                "{} has no floor: decide, and add it to FLOORS",
-                member.folder
-            ));
+            findings.push(format!("{} has no floor: decide, and add it to FLOORS", member.folder));
             continue;
         };
         if let Some(name) = name_of(&member.folder)
             && name != member.name
         {
-            findings.push(format!(
-                "{} is named {}, not {name}",
-                member.folder, member.name
-            ));
+            findings.push(format!("{} is named {}, not {name}", member.folder, member.name));
         }
         for dependency in &member.dependencies {
             let Some(other) = members.iter().find(|other| other.name == *dependency) else {
@@ -110,10 +98,8 @@ pub fn wrong_imports(members: &[Member]) -> Vec<String> {
             if let Some((library, homes)) = IMPORTS.iter().find(|(name, _)| name == dependency)
                 && !homes.contains(&member.folder.as_str())
             {
-                findings.push(format!(
-                    "{} imports {library}, which belongs to {homes:?}",
-                    member.name
-                ));
+                findings
+                    .push(format!("{} imports {library}, which belongs to {homes:?}", member.name));
             }
         }
     }
@@ -128,10 +114,7 @@ pub fn scattered_imports(files: &[SourceFile]) -> Vec<String> {
         .map(|file| file.path.as_str())
         .collect();
     if names.len() > RUMQTTC_FILES_MAX {
-        return vec![format!(
-            "rumqttc is in {} files of the daemon: {names:?}",
-            names.len()
-        )];
+        return vec![format!("rumqttc is in {} files of the daemon: {names:?}", names.len())];
     }
     Vec::new()
 }
@@ -139,10 +122,7 @@ pub fn scattered_imports(files: &[SourceFile]) -> Vec<String> {
 /// Crates of the lowest floor that depend on something, or that need `std`.
 pub fn heavy_floor(members: &[Member], files: &[SourceFile]) -> Vec<String> {
     let mut findings = Vec::new();
-    for member in members
-        .iter()
-        .filter(|member| floor(&member.folder) == Some(0))
-    {
+    for member in members.iter().filter(|member| floor(&member.folder) == Some(0)) {
         for dependency in &member.dependencies {
             if !LOWEST_MAY.contains(&dependency.as_str()) {
                 findings.push(format!("{} depends on {dependency}", member.name));
@@ -165,11 +145,7 @@ mod tests {
 
     fn member(name: &str, folder: &str, dependencies: &[&str]) -> Member {
         let dependencies = dependencies.iter().map(|name| (*name).to_owned()).collect();
-        Member {
-            name: name.to_owned(),
-            folder: folder.to_owned(),
-            dependencies,
-        }
+        Member { name: name.to_owned(), folder: folder.to_owned(), dependencies }
     }
 
     #[test]
@@ -188,10 +164,8 @@ mod tests {
 
     #[test]
     fn a_crate_without_a_floor_or_with_a_false_name_is_found() {
-        let members = [
-            member("tidegate-util", "gateway/util", &[]),
-            member("core", "gateway/core", &[]),
-        ];
+        let members =
+            [member("tidegate-util", "gateway/util", &[]), member("core", "gateway/core", &[])];
         assert_eq!(wrong_arrows(&members).len(), 2);
     }
 
@@ -207,11 +181,7 @@ mod tests {
             ("tests", "rumqttc", 0),
         ] {
             let members = [member("x", folder, &[library])];
-            assert_eq!(
-                wrong_imports(&members).len(),
-                findings,
-                "{library} in {folder}"
-            );
+            assert_eq!(wrong_imports(&members).len(), findings, "{library} in {folder}");
         }
     }
 
@@ -227,19 +197,9 @@ mod tests {
 
     #[test]
     fn a_lowest_crate_that_needs_more_is_found() {
-        let members = [member(
-            "tidegate-core",
-            "gateway/core",
-            &["heapless", "serde"],
-        )];
-        let good = [SourceFile::new(
-            "gateway/core/src/lib.rs",
-            "//! Doc\n#![no_std]\n",
-        )];
-        let bad = [SourceFile::new(
-            "gateway/core/src/lib.rs",
-            "// #![no_std]\n",
-        )];
+        let members = [member("tidegate-core", "gateway/core", &["heapless", "serde"])];
+        let good = [SourceFile::new("gateway/core/src/lib.rs", "//! Doc\n#![no_std]\n")];
+        let bad = [SourceFile::new("gateway/core/src/lib.rs", "// #![no_std]\n")];
         assert_eq!(heavy_floor(&members, &good).len(), 1);
         assert_eq!(heavy_floor(&members, &bad).len(), 2);
     }

@@ -43,17 +43,10 @@ pub fn left_undone(files: &[SourceFile]) -> Vec<String> {
 pub fn stray_unsafe(files: &[SourceFile]) -> Vec<String> {
     files
         .iter()
-        .filter(|file| {
-            !UNSAFE_MAY
-                .iter()
-                .any(|folder| file.path.starts_with(folder))
-        })
+        .filter(|file| !UNSAFE_MAY.iter().any(|folder| file.path.starts_with(folder)))
         .flat_map(|file| {
-            let allowed = if is_measurement(&file.path) {
-                counting_allocator(file)
-            } else {
-                Vec::new()
-            };
+            let allowed =
+                if is_measurement(&file.path) { counting_allocator(file) } else { Vec::new() };
             file.lines_with("unsafe")
                 .into_iter()
                 .filter(move |line| !allowed.contains(line))
@@ -124,35 +117,15 @@ mod tests {
 
     #[test]
     fn work_put_off_is_found() {
-        check(
-            left_undone,
-            "a.rs",
-            "fn f() { todo!() }\nfn g() { unimplemented!() }",
-            2,
-        );
+        check(left_undone, "a.rs", "fn f() { todo!() }\nfn g() { unimplemented!() }", 2);
         check(left_undone, "a.rs", "let x = dbg!(y);", 1);
-        check(
-            left_undone,
-            "a.rs",
-            "let todo = list; // todo! later\nx(\"dbg!\")",
-            0,
-        );
+        check(left_undone, "a.rs", "let todo = list; // todo! later\nx(\"dbg!\")", 0);
     }
 
     #[test]
     fn unsafe_in_the_house_is_found() {
-        check(
-            stray_unsafe,
-            "gateway/host/src/a.rs",
-            "let x = unsafe { f() };",
-            1,
-        );
-        check(
-            stray_unsafe,
-            "gateway/host/src/a.rs",
-            "#![deny(unsafe_code)] // unsafe",
-            0,
-        );
+        check(stray_unsafe, "gateway/host/src/a.rs", "let x = unsafe { f() };", 1);
+        check(stray_unsafe, "gateway/host/src/a.rs", "#![deny(unsafe_code)] // unsafe", 0);
         check(stray_unsafe, "sdk/rust/src/guest.rs", "unsafe { f() }", 0);
     }
 
@@ -182,29 +155,9 @@ mod tests {
 
     #[test]
     fn a_hash_map_in_the_core_is_found() {
-        check(
-            hashed_order,
-            "gateway/core/src/a.rs",
-            "use std::collections::HashMap;",
-            1,
-        );
-        check(
-            hashed_order,
-            "gateway/broker/src/a.rs",
-            "let x = HashSet::new();",
-            1,
-        );
-        check(
-            hashed_order,
-            "gateway/core/src/a.rs",
-            "use alloc::collections::BTreeMap;",
-            0,
-        );
-        check(
-            hashed_order,
-            "tests/src/a.rs",
-            "use std::collections::HashMap;",
-            0,
-        );
+        check(hashed_order, "gateway/core/src/a.rs", "use std::collections::HashMap;", 1);
+        check(hashed_order, "gateway/broker/src/a.rs", "let x = HashSet::new();", 1);
+        check(hashed_order, "gateway/core/src/a.rs", "use alloc::collections::BTreeMap;", 0);
+        check(hashed_order, "tests/src/a.rs", "use std::collections::HashMap;", 0);
     }
 }

@@ -17,16 +17,8 @@ pub struct SourceFile {
 
 impl SourceFile {
     pub fn new(path: &str, text: &str) -> SourceFile {
-        let code = if path.ends_with(".rs") {
-            code_of(text)
-        } else {
-            String::new()
-        };
-        SourceFile {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            code,
-        }
+        let code = if path.ends_with(".rs") { code_of(text) } else { String::new() };
+        SourceFile { path: path.to_owned(), text: text.to_owned(), code }
     }
 
     /// Every Rust file.
@@ -36,11 +28,7 @@ impl SourceFile {
             .filter(|name| name.ends_with(".rs"))
             .filter_map(|name| SourceFile::read(name))
             .collect();
-        assert!(
-            files.len() > 20,
-            "the checkout is listed: {} Rust files",
-            files.len()
-        );
+        assert!(files.len() > 20, "the checkout is listed: {} Rust files", files.len());
         files
     }
 
@@ -94,26 +82,12 @@ impl SourceFile {
 fn names() -> Vec<String> {
     let output = Command::new("git")
         .current_dir(programs::workspace())
-        .args([
-            "ls-files",
-            "-z",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-        ])
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
         .output()
         .expect("git can be started");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let names = String::from_utf8(output.stdout).expect("file names here are UTF-8");
-    names
-        .split('\0')
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
+    names.split('\0').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
 /// Blanks out comments, and the insides of string and character literals.
@@ -124,18 +98,12 @@ fn code_of(text: &str) -> String {
     while at < bytes.len() {
         let rest = &bytes[at..];
         let len = match rest {
-            [b'/', b'/', ..] => rest
-                .iter()
-                .position(|byte| *byte == b'\n')
-                .unwrap_or(rest.len()),
+            [b'/', b'/', ..] => rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len()),
             [b'/', b'*', ..] => block_comment_len(rest),
             [b'"', ..] => string_len(rest),
             [b'r', b'"' | b'#', ..] if !ends_with_word(&code) => raw_string_len(rest),
             [b'\'', b'\\', ..] => {
-                2 + rest[2..]
-                    .iter()
-                    .position(|b| *b == b'\'')
-                    .map_or(1, |n| n + 1)
+                2 + rest[2..].iter().position(|b| *b == b'\'').map_or(1, |n| n + 1)
             }
             [b'\'', _, b'\'', ..] => 3,
             _ => 0,
@@ -144,9 +112,7 @@ fn code_of(text: &str) -> String {
             code.push(bytes[at]);
             at += 1;
         } else {
-            let blank = rest[..len]
-                .iter()
-                .map(|byte| if *byte == b'\n' { b'\n' } else { b' ' });
+            let blank = rest[..len].iter().map(|byte| if *byte == b'\n' { b'\n' } else { b' ' });
             code.extend(blank);
             at += len;
         }
@@ -156,8 +122,7 @@ fn code_of(text: &str) -> String {
 
 /// Whether an identifier ends here, so that a following `r` belongs to it.
 fn ends_with_word(code: &[u8]) -> bool {
-    code.last()
-        .is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+    code.last().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
 fn block_comment_len(bytes: &[u8]) -> usize {

@@ -12,12 +12,7 @@ use files::SourceFile;
 /// Fails with every finding at once.
 #[track_caller]
 fn assert_none(findings: Vec<String>) {
-    assert!(
-        findings.is_empty(),
-        "{} findings:\n  {}",
-        findings.len(),
-        findings.join("\n  ")
-    );
+    assert!(findings.is_empty(), "{} findings:\n  {}", findings.len(), findings.join("\n  "));
 }
 
 #[test]
@@ -34,10 +29,7 @@ fn libraries_are_imported_where_they_belong() {
 
 #[test]
 fn the_lowest_floor_needs_nothing() {
-    assert_none(arrows::heavy_floor(
-        &members::all(),
-        &SourceFile::all_rust(),
-    ));
+    assert_none(arrows::heavy_floor(&members::all(), &SourceFile::all_rust()));
 }
 
 #[test]

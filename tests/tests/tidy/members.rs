@@ -20,20 +20,10 @@ pub struct Member {
 pub fn all() -> Vec<Member> {
     let output = Command::new(env!("CARGO"))
         .current_dir(programs::workspace())
-        .args([
-            "metadata",
-            "--no-deps",
-            "--offline",
-            "--format-version",
-            "1",
-        ])
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .output()
         .expect("cargo can be started");
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo writes JSON");
     let members: Vec<Member> = list(&metadata, "packages").iter().map(member).collect();
     assert!(members.len() > 5, "cargo lists the workspace: {members:?}");

@@ -6,13 +6,8 @@ use crate::files::SourceFile;
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 /// Folders of one person's machine. In two parts, so that this file does not hold them.
-const FOLDERS: [(&str, &str); 5] = [
-    ("/ho", "me/"),
-    ("/ro", "ot/"),
-    ("/Us", "ers/"),
-    ("/wo", "rk/"),
-    ("C:\\Us", "ers\\"),
-];
+const FOLDERS: [(&str, &str); 5] =
+    [("/ho", "me/"), ("/ro", "ot/"), ("/Us", "ers/"), ("/wo", "rk/"), ("C:\\Us", "ers\\")];
 
 /// Package registries and their mirrors: which one is used is the machine's business.
 const HOSTS: [(&str, &str); 7] = [
@@ -52,10 +47,7 @@ fn starts_a_path(line: &str, folder: &str) -> bool {
 
 /// Packages of the lock file from anywhere but the one registry.
 pub fn foreign_sources(lock: &SourceFile) -> Vec<String> {
-    let sources = lock
-        .text
-        .lines()
-        .filter_map(|line| line.strip_prefix("source = "));
+    let sources = lock.text.lines().filter_map(|line| line.strip_prefix("source = "));
     sources
         .filter(|source| source.trim_matches('"') != REGISTRY)
         .map(|source| format!("{} takes a package from {source}", lock.path))
@@ -65,15 +57,9 @@ pub fn foreign_sources(lock: &SourceFile) -> Vec<String> {
 /// Built files among the committed ones.
 pub fn built_files(names: &[String]) -> Vec<String> {
     let is_built = |name: &&String| {
-        [".wasm", ".o", ".so", ".rlib", ".elf", ".img"]
-            .iter()
-            .any(|end| name.ends_with(end))
+        [".wasm", ".o", ".so", ".rlib", ".elf", ".img"].iter().any(|end| name.ends_with(end))
     };
-    names
-        .iter()
-        .filter(is_built)
-        .map(|name| format!("{name} is built, not written"))
-        .collect()
+    names.iter().filter(is_built).map(|name| format!("{name} is built, not written")).collect()
 }
 
 #[cfg(test)]
@@ -93,10 +79,7 @@ mod tests {
         for (a, b) in HOSTS {
             check(format!("url = https://{a}{b}/x"), 1);
         }
-        check(
-            "devices/+/work/x and /var/lib/tidegate and $HOME/x".to_owned(),
-            0,
-        );
+        check("devices/+/work/x and /var/lib/tidegate and $HOME/x".to_owned(), 0);
         check("shop/work/floor, homework".to_owned(), 0);
     }
 
@@ -106,10 +89,7 @@ mod tests {
             |source: &str| SourceFile::new("Cargo.lock", &format!("source = \"{source}\"\n"));
         assert_eq!(foreign_sources(&lock(REGISTRY)), [""; 0]);
         assert_eq!(foreign_sources(&lock("git+https://example.org/x")).len(), 1);
-        assert_eq!(
-            foreign_sources(&lock("registry+https://mirror.example.org/index")).len(),
-            1
-        );
+        assert_eq!(foreign_sources(&lock("registry+https://mirror.example.org/index")).len(), 1);
     }
 
     #[test]

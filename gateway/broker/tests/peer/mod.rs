@@ -61,18 +61,8 @@ pub fn connect(version: Version, client: &str, hello: &Hello<'_>) -> Vec<u8> {
     }
     let level = if version == V5 { 5 } else { 4 };
     let length = [hello.properties.len() as u8];
-    let properties: &[&[u8]] = if version == V5 {
-        &[&length, &hello.properties]
-    } else {
-        &[]
-    };
-    let head = [
-        &[0, 4][..],
-        b"MQTT",
-        &[level, flags],
-        &hello.keep_alive_s.to_be_bytes(),
-    ]
-    .concat();
+    let properties: &[&[u8]] = if version == V5 { &[&length, &hello.properties] } else { &[] };
+    let head = [&[0, 4][..], b"MQTT", &[level, flags], &hello.keep_alive_s.to_be_bytes()].concat();
     packet(0x10, &[&head, &properties.concat(), &tail])
 }
 
@@ -93,10 +83,7 @@ pub fn publish_with(
     let id: &[u8] = if flags & 6 == 0 { &[] } else { &id };
     let length = [properties.len() as u8];
     let length: &[u8] = if version == V5 { &length } else { &[] };
-    packet(
-        0x30 | flags,
-        &[&text(topic), id, length, properties, payload],
-    )
+    packet(0x30 | flags, &[&text(topic), id, length, properties, payload])
 }
 
 /// A SUBSCRIBE of filters with their option bytes.
@@ -152,10 +139,7 @@ pub fn reaction(topic: &str, payload: &str, qos: QoS, retain: bool) -> Message {
 }
 
 pub fn wall(ms: u64) -> WallTime {
-    WallTime {
-        unix_us: ms as i64 * 1000,
-        quality: ClockQuality::Ntp,
-    }
+    WallTime { unix_us: ms as i64 * 1000, quality: ClockQuality::Ntp }
 }
 
 pub struct World {
@@ -186,10 +170,7 @@ impl World {
 
     /// A transport without a CONNECT.
     pub fn dial(&mut self, name: &str, version: Version) {
-        let conn = self
-            .broker
-            .handle_connected(self.now())
-            .expect("room for a transport");
+        let conn = self.broker.handle_connected(self.now()).expect("room for a transport");
         self.peers.insert(name.to_owned(), (conn, version));
     }
 
@@ -216,20 +197,17 @@ impl World {
 
     pub fn send(&mut self, name: &str, bytes: &[u8]) -> usize {
         let (now, wall) = (self.now(), wall(self.now_ms));
-        self.broker
-            .handle_bytes(now, wall, self.peers[name].0, bytes)
+        self.broker.handle_bytes(now, wall, self.peers[name].0, bytes)
     }
 
     pub fn hang_up(&mut self, name: &str) {
         let (conn, _) = self.peers.remove(name).expect("a peer");
-        self.broker
-            .handle_disconnected(Timestamp(self.now_ms), wall(self.now_ms), conn);
+        self.broker.handle_disconnected(Timestamp(self.now_ms), wall(self.now_ms), conn);
     }
 
     pub fn wait(&mut self, ms: u64) {
         self.now_ms += ms;
-        self.broker
-            .handle_timeout(Timestamp(self.now_ms), wall(self.now_ms));
+        self.broker.handle_timeout(Timestamp(self.now_ms), wall(self.now_ms));
     }
 
     /// Packets that a peer gets, all written at once, and "close" when it is closed after them.
@@ -237,8 +215,7 @@ impl World {
         let (conn, version) = self.peers[name];
         let mut heard = Vec::new();
         loop {
-            self.dirty
-                .extend(std::iter::from_fn(|| self.broker.poll_dirty()));
+            self.dirty.extend(std::iter::from_fn(|| self.broker.poll_dirty()));
             let looked_at = self.dirty.remove(&conn);
             let bytes = self.broker.output(conn).to_vec();
             if bytes.is_empty() {
@@ -256,16 +233,11 @@ impl World {
     }
 
     pub fn events(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.broker.poll_event())
-            .map(|event| show_event(&event))
-            .collect()
+        std::iter::from_fn(|| self.broker.poll_event()).map(|event| show_event(&event)).collect()
     }
 
     pub fn ack(&mut self, name: &str, packet_id: u16) {
-        self.broker.ack(AckTo {
-            source: self.peers[name].0,
-            packet_id,
-        });
+        self.broker.ack(AckTo { source: self.peers[name].0, packet_id });
     }
 }
 
@@ -274,10 +246,7 @@ pub fn show_event(event: &Event) -> String {
         Event::Connected { client, .. } => format!("connected {client}"),
         Event::Gone { client, reason, .. } => format!("gone {client} {}", reason.name()),
         Event::Message { message, ack } => {
-            let mut shown = format!(
-                "{} {} q{}",
-                message.source, message.topic, message.qos as u8
-            );
+            let mut shown = format!("{} {} q{}", message.source, message.topic, message.qos as u8);
             if message.retain {
                 shown += " retain";
             }
@@ -300,11 +269,7 @@ fn show_payload(payload: &[u8]) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect::<Vec<_>>()
-        .join(" ")
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
 /// Reads a number of one to four bytes.
@@ -347,14 +312,8 @@ fn show(version: Version, first: u8, body: &[u8]) -> String {
         _ if first >> 4 == 3 => return show_publish(version, first, body),
         _ => panic!("a broker sends no {first:02x}"),
     };
-    let rest = if version == V5 && body.len() > 2 && matches!(first, 0x90 | 0xB0) {
-        3
-    } else {
-        2
-    };
-    format!("{name} {} {}", id(0), hex(&body[rest..]))
-        .trim_end()
-        .to_owned()
+    let rest = if version == V5 && body.len() > 2 && matches!(first, 0x90 | 0xB0) { 3 } else { 2 };
+    format!("{name} {} {}", id(0), hex(&body[rest..])).trim_end().to_owned()
 }
 
 fn show_publish(version: Version, first: u8, body: &[u8]) -> String {

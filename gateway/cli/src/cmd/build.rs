@@ -62,10 +62,7 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
     let stack_kib = args.option("stack-kib").map_or(Ok(STACK_KIB), stack_kib)?;
     let built = build(dir, &board::read(args.option("board"))?, stack_kib)?;
     if args.has("json") {
-        println!(
-            "{}",
-            serde_json::to_string(&built).expect("names and numbers are JSON")
-        );
+        println!("{}", serde_json::to_string(&built).expect("names and numbers are JSON"));
     } else {
         print!("{}", built.describe());
     }
@@ -74,12 +71,11 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
 
 fn stack_kib(written: &str) -> Result<u32, Failure> {
     let kib = written.parse().ok();
-    kib.filter(|kib| (1..=STACK_KIB_MAX).contains(kib))
-        .ok_or_else(|| {
-            Failure::usage(format!(
-                "--stack-kib is `{written}`; it must be a whole number from 1 to {STACK_KIB_MAX}"
-            ))
-        })
+    kib.filter(|kib| (1..=STACK_KIB_MAX).contains(kib)).ok_or_else(|| {
+        Failure::usage(format!(
+            "--stack-kib is `{written}`; it must be a whole number from 1 to {STACK_KIB_MAX}"
+        ))
+    })
 }
 
 /// Builds the handler in `dir`, with a stack of that size, and checks its module.

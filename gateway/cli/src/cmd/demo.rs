@@ -46,30 +46,16 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
     let handler = root.join(EXAMPLE);
     eprintln!("building the handler {EXAMPLE} ...");
     let built = build::build(&handler, &board::read(None)?, STACK_KIB)?;
-    eprintln!(
-        "  {} bytes of wasm, {} KiB of memory",
-        built.bytes, built.memory_kib
-    );
+    eprintln!("  {} bytes of wasm, {} KiB of memory", built.bytes, built.memory_kib);
     let program = daemon(&root)?;
     let folder = build_folder(&program)?.join("demo");
     std::fs::create_dir_all(&folder)
         .map_err(|error| Failure::failed(format!("cannot make {}: {error}", folder.display())))?;
-    let demo = Demo {
-        program,
-        handler,
-        folder,
-        seconds,
-        json,
-    };
-    let summary = demo
-        .run()
-        .map_err(|error| Failure::failed(format!("{error:#}")))?;
+    let demo = Demo { program, handler, folder, seconds, json };
+    let summary = demo.run().map_err(|error| Failure::failed(format!("{error:#}")))?;
     tell(&summary, json);
     if summary.lost > 0 {
-        return Err(Failure::failed(format!(
-            "{} reactions were lost or wrong",
-            summary.lost
-        )));
+        return Err(Failure::failed(format!("{} reactions were lost or wrong", summary.lost)));
     }
     if summary.reactions == 0 {
         return Err(Failure::failed(
@@ -81,23 +67,13 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
 
 fn tell(summary: &Summary, json: bool) {
     if json {
-        println!(
-            "{}",
-            serde_json::to_string(summary).expect("numbers are JSON")
-        );
+        println!("{}", serde_json::to_string(summary).expect("numbers are JSON"));
         return;
     }
-    let Summary {
-        messages,
-        reactions,
-        lost,
-        p50_us,
-        p99_us,
-        rss_kb,
-    } = summary;
+    let Summary { messages, reactions, lost, p50_us, p99_us, rss_kb } = summary;
     println!(
-        "\n{messages} messages, {reactions} reactions, {lost} lost; device to handler to device {p50_us} us \
-         in the median, {p99_us} us p99; daemon {rss_kb} KB"
+        "\n{messages} messages, {reactions} reactions, {lost} lost.\n\
+         Device to handler to device: {p50_us} us in the median, {p99_us} us p99. Daemon: {rss_kb} KB."
     );
 }
 
@@ -116,17 +92,16 @@ fn checkout() -> Result<PathBuf, Failure> {
 /// The daemon beside this program, built from the same sources.
 fn daemon(root: &Path) -> Result<PathBuf, Failure> {
     eprintln!("building tidegated ...");
+    // Not `-p`: so that it shares its dependencies, feature by feature, with this program's own build.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Process::new(cargo)
-        .args(["build", "--release", "--quiet", "-p", "tidegated"])
+        .args(["build", "--release", "--quiet", "--bin", "tidegated"])
         .current_dir(root)
         .stdout(Stdio::null())
         .status()
         .map_err(|error| Failure::failed(format!("cannot run cargo: {error}")))?;
     if !status.success() {
-        return Err(Failure::failed(
-            "tidegated does not build; the compiler's words are above",
-        ));
+        return Err(Failure::failed("tidegated does not build; the compiler's words are above"));
     }
     let own = std::env::current_exe()
         .map_err(|error| Failure::failed(format!("cannot find this program's folder: {error}")))?;
@@ -143,7 +118,5 @@ fn daemon(root: &Path) -> Result<PathBuf, Failure> {
 /// The folder that holds build output: two above the program.
 fn build_folder(program: &Path) -> Result<PathBuf, Failure> {
     let folder = program.parent().and_then(Path::parent);
-    folder
-        .map(Path::to_path_buf)
-        .ok_or_else(|| Failure::failed("this program lies in no folder"))
+    folder.map(Path::to_path_buf).ok_or_else(|| Failure::failed("this program lies in no folder"))
 }

@@ -18,9 +18,4 @@ pub struct Command {
 }
 
 /// Every command, in the order of `--help`.
-pub const COMMANDS: &[Command] = &[
-    demo::COMMAND,
-    new::COMMAND,
-    build::COMMAND,
-    try_event::COMMAND,
-];
+pub const COMMANDS: &[Command] = &[demo::COMMAND, new::COMMAND, build::COMMAND, try_event::COMMAND];

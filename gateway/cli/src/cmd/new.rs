@@ -27,10 +27,7 @@ Cargo.toml asks the package registry for the version of this program.
 const FILES: &[(&str, &str)] = &[
     ("Cargo.toml", include_str!("../../template/Cargo.toml.in")),
     ("src/lib.rs", include_str!("../../template/lib.rs.in")),
-    (
-        "handler.toml",
-        include_str!("../../template/handler.toml.in"),
-    ),
+    ("handler.toml", include_str!("../../template/handler.toml.in")),
     ("events.txt", include_str!("../../template/events.txt")),
     ("README.md", include_str!("../../template/README.md.in")),
     (".gitignore", "target/\n*.wasm\n"),
@@ -70,9 +67,7 @@ pub fn make(parent: &Path, name: &str, sdk: &Sdk) -> Result<(), Failure> {
     }
     for (file, text) in FILES {
         let path = dir.join(file);
-        let text = text
-            .replace("@NAME@", name)
-            .replace("@SDK@", &sdk.dependency());
+        let text = text.replace("@NAME@", name).replace("@SDK@", &sdk.dependency());
         path.parent()
             .map_or(Ok(()), fs::create_dir_all)
             .and_then(|()| fs::write(&path, text))
@@ -162,10 +157,7 @@ mod tests {
     #[test]
     fn the_checkout_has_the_sdk() {
         let found = Sdk::find(Path::new("/"), None).expect("found");
-        assert!(
-            matches!(&found, Sdk::Path(path) if path.ends_with("sdk/rust")),
-            "{found:?}"
-        );
+        assert!(matches!(&found, Sdk::Path(path) if path.ends_with("sdk/rust")), "{found:?}");
         assert_eq!(Sdk::Version("0.1.0").dependency(), "\"0.1.0\"");
     }
 }

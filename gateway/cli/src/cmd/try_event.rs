@@ -44,11 +44,7 @@ Exit status 1 when an event failed or asked for a retry.
 fn run(words: Vec<String>) -> Result<(), Failure> {
     let args = Args::read(words, &["json"], &["topic", "payload", "source", "board"])?;
     let dir = Path::new(args.word("the handler's folder")?);
-    let mut bench = Bench::new(
-        dir,
-        args.option("board"),
-        args.option("source").unwrap_or("try"),
-    )?;
+    let mut bench = Bench::new(dir, args.option("board"), args.option("source").unwrap_or("try"))?;
     let json = args.has("json");
     match (args.option("topic"), args.option("payload")) {
         (Some(topic), payload) => bench.one(topic, payload.unwrap_or("").as_bytes(), json)?,
@@ -75,23 +71,13 @@ impl Bench {
         let path = handler.module_path;
         let module = fs::read(&path).map_err(|error| {
             let next = format!("run `tidegate build {}`", dir.display());
-            Failure::data(format!(
-                "{} cannot be read ({error}); {next}",
-                path.display()
-            ))
+            Failure::data(format!("{} cannot be read ({error}); {next}", path.display()))
         })?;
         let manifest = Arc::new(handler.manifest);
         let instance = load(&module, Arc::clone(&manifest), &board.host.caps, 0)
             .map_err(|error| Failure::data(format!("{}: {error}", path.display())))?;
         let started = Instant::now();
-        Ok(Bench {
-            instance,
-            manifest,
-            source: source.into(),
-            started,
-            events: 0,
-            bad: 0,
-        })
+        Ok(Bench { instance, manifest, source: source.into(), started, events: 0, bad: 0 })
     }
 
     /// One message that was named on the command line: it must wake the handler.
@@ -99,12 +85,8 @@ impl Bench {
         let topic = Topic::new(topic)
             .map_err(|error| Failure::usage(format!("--topic {topic:?}: it {error}")))?;
         if !self.wakes(&topic) {
-            let triggers: Vec<&str> = self
-                .manifest
-                .triggers
-                .iter()
-                .map(|filter| filter.as_str())
-                .collect();
+            let triggers: Vec<&str> =
+                self.manifest.triggers.iter().map(|filter| filter.as_str()).collect();
             return Err(Failure::failed(format!(
                 "{topic} does not wake {}; its triggers: {}",
                 self.manifest.name,
@@ -124,10 +106,7 @@ impl Bench {
             if line.is_empty() {
                 continue;
             }
-            let end = line
-                .iter()
-                .position(|&byte| byte == b' ')
-                .unwrap_or(line.len());
+            let end = line.iter().position(|&byte| byte == b' ').unwrap_or(line.len());
             let (topic, payload) = (&line[..end], line.get(end + 1..).unwrap_or_default());
             let bad = |what: String| {
                 Failure::data(format!("line {} of standard input: {what}", index + 1))
@@ -144,10 +123,7 @@ impl Bench {
     }
 
     fn wakes(&self, topic: &Topic) -> bool {
-        self.manifest
-            .triggers
-            .iter()
-            .any(|filter| filter.matches(topic.as_str()))
+        self.manifest.triggers.iter().any(|filter| filter.matches(topic.as_str()))
     }
 
     fn event(&mut self, topic: Topic, payload: &[u8], json: bool) -> Result<(), Failure> {
@@ -163,18 +139,9 @@ impl Bench {
             hops: 0,
         };
         let first = self.events == 1;
-        let event = Event {
-            id: self.events,
-            message: Arc::new(message),
-            ticket: None,
-            attempt: 0,
-            first,
-        };
-        let job = Job {
-            id: JobId(self.events),
-            handler: HandlerId(0),
-            events: vec![event],
-        };
+        let event =
+            Event { id: self.events, message: Arc::new(message), ticket: None, attempt: 0, first };
+        let job = Job { id: JobId(self.events), handler: HandlerId(0), events: vec![event] };
         let before = Instant::now();
         let (event, outcome) = self.finish(job);
         let took = before.elapsed();
@@ -188,9 +155,9 @@ impl Bench {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 Err(Failure::failed("nobody reads the output"))
             }
-            Err(error) => Err(Failure::failed(format!(
-                "standard output cannot be written: {error}"
-            ))),
+            Err(error) => {
+                Err(Failure::failed(format!("standard output cannot be written: {error}")))
+            }
             Ok(()) => Ok(()),
         }
     }
@@ -202,17 +169,11 @@ impl Bench {
         loop {
             match step {
                 Step::Finished(mut outcome) => {
-                    let event = outcome
-                        .job
-                        .events
-                        .pop()
-                        .expect("the job comes back with its event");
+                    let event =
+                        outcome.job.events.pop().expect("the job comes back with its event");
                     return (
                         event,
-                        outcome
-                            .events
-                            .pop()
-                            .expect("an event that ran has an outcome"),
+                        outcome.events.pop().expect("an event that ran has an outcome"),
                     );
                 }
                 Step::Parked => step = self.instance.resume(SLICE_FUEL, self.now()),
@@ -222,27 +183,22 @@ impl Bench {
 
     fn now(&self) -> Now {
         let mono_us = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Now {
-            mono_us,
-            wall: wall(),
-        }
+        Now { mono_us, wall: wall() }
     }
 
     fn verdict(&self) -> Result<(), Failure> {
         match (self.events, self.bad) {
             (0, _) => Err(Failure::failed("no message woke the handler")),
             (_, 0) => Ok(()),
-            (events, bad) => Err(Failure::failed(format!(
-                "{bad} of {events} events did not end well"
-            ))),
+            (events, bad) => {
+                Err(Failure::failed(format!("{bad} of {events} events did not end well")))
+            }
         }
     }
 }
 
 fn wall() -> WallTime {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     WallTime {
         unix_us: i64::try_from(since.as_micros()).unwrap_or(i64::MAX),
         quality: ClockQuality::Ntp,

@@ -60,11 +60,7 @@ impl Daemon {
     fn wait_until_open(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            if let Some(status) = self
-                .child
-                .try_wait()
-                .context("cannot ask after tidegated")?
-            {
+            if let Some(status) = self.child.try_wait().context("cannot ask after tidegated")? {
                 bail!(
                     "tidegated ended at once ({status}); the end of {}:\n{}",
                     self.log.display(),
@@ -98,8 +94,7 @@ impl Daemon {
         let status =
             fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok())
-            .unwrap_or_default()
+        line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
     }
 
     /// Asks it to stop and waits.
@@ -141,8 +136,5 @@ impl Drop for Daemon {
 /// A port nobody listens on at the moment.
 fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").context("cannot open a port on 127.0.0.1")?;
-    Ok(listener
-        .local_addr()
-        .context("a bound socket has an address")?
-        .port())
+    Ok(listener.local_addr().context("a bound socket has an address")?.port())
 }

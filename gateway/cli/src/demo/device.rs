@@ -66,15 +66,7 @@ impl Device {
             due: BTreeMap::new(),
         };
         let walk = Walk::new(number as u64 + 1);
-        (
-            Device {
-                tally: Rc::new(RefCell::new(tally)),
-                client,
-                walk,
-                seq: 0,
-            },
-            events,
-        )
+        (Device { tally: Rc::new(RefCell::new(tally)), client, walk, seq: 0 }, events)
     }
 
     /// Publishes one reading.
@@ -100,11 +92,7 @@ impl Device {
         );
         let topic = format!("devices/{}/telemetry", tally.id);
         let now = Instant::now();
-        if self
-            .client
-            .try_publish(topic, QoS::AtLeastOnce, false, payload)
-            .is_err()
-        {
+        if self.client.try_publish(topic, QoS::AtLeastOnce, false, payload).is_err() {
             // The client's queue is full: the gateway does not take it. Not sent, so not counted.
             self.seq -= 1;
             return;

@@ -57,9 +57,7 @@ impl Demo {
     /// # Errors
     /// When the daemon does not start, dies, or does not stop cleanly.
     pub fn run(self) -> anyhow::Result<Summary> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         LocalSet::new().block_on(&runtime, self.play())
     }
 
@@ -93,9 +91,7 @@ impl Demo {
         hint: &str,
     ) -> anyhow::Result<u64> {
         let start = Instant::now();
-        let end = self
-            .seconds
-            .map(|seconds| start + Duration::from_secs(seconds));
+        let end = self.seconds.map(|seconds| start + Duration::from_secs(seconds));
         let tick = PERIOD / u32::try_from(DEVICES).expect("a handful");
         let mut ticks = interval(tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -120,9 +116,7 @@ impl Demo {
                 );
             }
             devices[turn % DEVICES].publish();
-            devices
-                .iter()
-                .for_each(|device| device.tally.borrow_mut().handle_timeout(now));
+            devices.iter().for_each(|device| device.tally.borrow_mut().handle_timeout(now));
             if show.is_due(now) {
                 rss_kb = daemon.rss_kb();
                 show.draw(devices, rss_kb, start, hint);
@@ -130,17 +124,13 @@ impl Demo {
         }
         let last = Instant::now();
         while last.elapsed() < PATIENCE
-            && devices
-                .iter()
-                .any(|device| device.tally.borrow().is_waiting())
+            && devices.iter().any(|device| device.tally.borrow().is_waiting())
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         // Whatever is still due now will not come.
         let over = Instant::now() + PATIENCE;
-        devices
-            .iter()
-            .for_each(|device| device.tally.borrow_mut().handle_timeout(over));
+        devices.iter().for_each(|device| device.tally.borrow_mut().handle_timeout(over));
         rss_kb = rss_kb.max(daemon.rss_kb());
         show.draw(devices, rss_kb, start, "");
         Ok(rss_kb)
@@ -149,21 +139,13 @@ impl Demo {
 
 fn summarise(devices: &[Device], rss_kb: u64) -> Summary {
     let mut all = Histogram::<u64>::new(3).expect("three digits is a valid precision");
-    let mut summary = Summary {
-        messages: 0,
-        reactions: 0,
-        lost: 0,
-        p50_us: 0,
-        p99_us: 0,
-        rss_kb,
-    };
+    let mut summary = Summary { messages: 0, reactions: 0, lost: 0, p50_us: 0, p99_us: 0, rss_kb };
     for device in devices {
         let tally = device.tally.borrow();
         summary.messages += tally.messages;
         summary.reactions += tally.reactions;
         summary.lost += tally.missing + tally.wrong;
-        all.add(&tally.latency_us)
-            .expect("a growing histogram takes every value");
+        all.add(&tally.latency_us).expect("a growing histogram takes every value");
     }
     summary.p50_us = all.value_at_quantile(0.5);
     summary.p99_us = all.value_at_quantile(0.99);
@@ -173,7 +155,8 @@ fn summarise(devices: &[Device], rss_kb: u64) -> Summary {
 fn introduction(port: u16, log: &Path) -> String {
     format!(
         "tidegated is running on 127.0.0.1:{port} with the handler `overheat`: it keeps an average of each\n\
-         device's temperature and answers every message that leaves it above 60 C. Its log: {}\n\n\
+         device's temperature and answers every message that leaves it above 60 C. Its log:\n\
+         \x20 {}\n\n\
          Be a device yourself:\n\
          \x20 mosquitto_sub -p {port} -t 'devices/+/cmd' -v\n\
          \x20 mosquitto_pub -p {port} -t devices/me/telemetry -m '{{\"temp\": 71.3, \"seq\": 1}}'\n",
@@ -196,13 +179,10 @@ struct Show {
 impl Show {
     fn new(silent: bool) -> Show {
         let table = std::io::stdout().is_terminal().then(Table::default);
-        let every = if table.is_some() {
-            REDRAW
-        } else {
-            Duration::from_secs(LINE_EVERY_S)
-        };
+        let every = if table.is_some() { REDRAW } else { Duration::from_secs(LINE_EVERY_S) };
         Show {
-            next: None,
+            // The first line after a second: before, there is nothing to say.
+            next: table.is_none().then(|| Instant::now() + every),
             every,
             table,
             silent,

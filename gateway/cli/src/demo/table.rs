@@ -22,8 +22,9 @@ impl Table {
     ) {
         let mut text = String::new();
         if self.lines > 0 {
-            // Up to the first line of the last drawing, and clear from there.
-            write!(text, "\x1b[{}A\x1b[J", self.lines).expect("a string takes everything");
+            // Up to the start of the first line of the last drawing, and clear from there. An echoed ^C has
+            // moved the cursor along its line.
+            write!(text, "\r\x1b[{}A\x1b[J", self.lines).expect("a string takes everything");
         }
         let mut rows = vec![format!(
             "\x1b[1m{:<12}{:>8}{:>9}{:>10}{:>11}{:>9}{:>10}{:>10}\x1b[0m",
@@ -31,17 +32,9 @@ impl Table {
         )];
         for tally in tallies {
             let ewma = tally.ewma.unwrap_or(tally.temp);
-            let (hot, cool) = if ewma > 60.0 {
-                ("\x1b[31m", "\x1b[0m")
-            } else {
-                ("", "")
-            };
+            let (hot, cool) = if ewma > 60.0 { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
             let missing = tally.missing + tally.wrong;
-            let (bad, good) = if missing > 0 {
-                ("\x1b[31m", "\x1b[0m")
-            } else {
-                ("", "")
-            };
+            let (bad, good) = if missing > 0 { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
             rows.push(format!(
                 "{:<12}{:>8.1}{hot}{ewma:>9.1}{cool}{:>10}{:>11}{bad}{missing:>9}{good}{:>10}{:>10}",
                 tally.id,
@@ -52,10 +45,7 @@ impl Table {
                 tally.latency_us.value_at_quantile(0.99),
             ));
         }
-        rows.push(format!(
-            "\ntidegated {:.1} MB, {seconds} s. {hint}",
-            rss_kb as f64 / 1024.0
-        ));
+        rows.push(format!("\ntidegated {:.1} MB, {seconds} s. {hint}", rss_kb as f64 / 1024.0));
         text.push_str(&rows.join("\n"));
         text.push('\n');
         self.lines = text.matches('\n').count();
@@ -73,17 +63,13 @@ pub fn line<'a>(tallies: impl Iterator<Item = &'a Tally>, rss_kb: u64, seconds: 
         p99 = p99.max(tally.latency_us.value_at_quantile(0.99));
     }
     print(&format!(
-        "{seconds:>4} s  messages {messages}  reactions {reactions}  missing {missing}  worst p99 {p99} us  tidegated {rss_kb} KB\n"
+        "{seconds:>4} s  {messages} messages  {reactions} reactions  {missing} missing  p99 {p99} us  {rss_kb} KB\n"
     ));
 }
 
 fn print(text: &str) {
     let mut out = std::io::stdout().lock();
-    if out
-        .write_all(text.as_bytes())
-        .and_then(|()| out.flush())
-        .is_err()
-    {
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
         // Nobody is looking any more; the exit status still tells.
     }
 }

@@ -38,13 +38,8 @@ mod tests {
     fn crosses_the_threshold_often() {
         for seed in 1..=5 {
             let mut walk = Walk::new(seed);
-            let above = (0..1000)
-                .filter(|_| walk.next_tenths() > Walk::MIDDLE)
-                .count();
-            assert!(
-                (100..=900).contains(&above),
-                "seed {seed}: {above} of 1000 above"
-            );
+            let above = (0..1000).filter(|_| walk.next_tenths() > Walk::MIDDLE).count();
+            assert!((100..=900).contains(&above), "seed {seed}: {above} of 1000 above");
         }
     }
 }

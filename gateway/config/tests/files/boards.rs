@@ -53,10 +53,7 @@ fn the_readme_explains_every_key() {
         let Some((key, _)) = line.split_once(" = ") else {
             continue;
         };
-        assert!(
-            readme.contains(&format!("| `{key}` |")),
-            "{key} is not in boards/README.md"
-        );
+        assert!(readme.contains(&format!("| `{key}` |")), "{key} is not in boards/README.md");
     }
 }
 
@@ -147,10 +144,7 @@ fn numbers_that_contradict_each_other() {
             ("subscriptions_max = 128", "subscriptions_max = 20000"),
             ("packet_bytes_max = 262144", "packet_bytes_max = 65536"),
             ("outbound_bytes_max = 1048576", "outbound_bytes_max = 65535"),
-            (
-                "buffered_bytes_max = 67108864",
-                "buffered_bytes_max = 65534",
-            ),
+            ("buffered_bytes_max = 67108864", "buffered_bytes_max = 65534"),
             ("memory_kib_default = 256", "memory_kib_default = 2048"),
             ("fuel_default = 2000000", "fuel_default = 20000000"),
             ("deadline_ms_default = 50", "deadline_ms_default = 101"),
@@ -182,9 +176,7 @@ runner.threads: 3 is above cores = 2; a runner thread without a core only slows 
 #[test]
 fn a_budget_that_is_too_small() {
     let folder = Folder::new("b-budget");
-    let text = BUILT_IN[0]
-        .1
-        .replacen("budget_mib = 7168", "budget_mib = 64", 1);
+    let text = BUILT_IN[0].1.replacen("budget_mib = 7168", "budget_mib = 64", 1);
     folder.write("b.toml", text);
     let problems = read_board(folder.path.join("b.toml").to_str().unwrap()).unwrap_err();
     assert_eq!(problems.0.len(), 1, "{problems}");
@@ -199,10 +191,7 @@ fn a_budget_that_is_too_small() {
 #[test]
 fn boards_that_are_not_there() {
     let say = |name: &str| read_board(name).unwrap_err().to_string();
-    assert_eq!(
-        say("dve"),
-        "dve: there is no board \"dve\"; did you mean \"dev\"?"
-    );
+    assert_eq!(say("dve"), "dve: there is no board \"dve\"; did you mean \"dev\"?");
     assert_eq!(
         say("pi"),
         "pi: there is no board \"pi\"; built in: dev; or write the path of a board file"

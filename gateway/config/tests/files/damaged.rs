@@ -38,10 +38,7 @@ fn check(text: &str, file: &Path, read: impl Fn() -> Result<(), Problems>) {
                 assert!(!problems.0.is_empty(), "{text}");
                 for problem in problems.0 {
                     let lines = text.split('\n').count();
-                    assert!(
-                        problem.file != file || problem.line <= lines,
-                        "{problem}\n{text}"
-                    );
+                    assert!(problem.file != file || problem.line <= lines, "{problem}\n{text}");
                 }
             }
         }
@@ -62,9 +59,7 @@ fn no_damage_is_too_strange() {
 
     let board = read_board("dev").unwrap();
     let dir = folder.path.join("d");
-    check(HANDLER, &dir.join("handler.toml"), || {
-        read_manifest(&dir, &board).map(|_| ())
-    });
+    check(HANDLER, &dir.join("handler.toml"), || read_manifest(&dir, &board).map(|_| ()));
 }
 
 #[test]

@@ -123,13 +123,8 @@ fn problems_for_programs() {
         problems.to_json(),
         r#"{"ok":false,"problems":[{"file":"no such file","line":0,"column":0,"key":"","what":"cannot be read: no such file or directory; name the file with --config, README.md shows one"}]}"#
     );
-    let at = Problem {
-        file: "a".into(),
-        line: 2,
-        column: 3,
-        key: "k".to_owned(),
-        what: "w".to_owned(),
-    };
+    let at =
+        Problem { file: "a".into(), line: 2, column: 3, key: "k".to_owned(), what: "w".to_owned() };
     let two = Problems(vec![at.clone(), at]);
     assert_eq!(two.to_string(), "a:2: k: w\na:2: k: w");
     assert!(two.to_json().contains(r#""line":2,"column":3"#));

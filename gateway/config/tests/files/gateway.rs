@@ -169,26 +169,15 @@ gateway.toml:3: gateway.data_dir: h/m.wasm is a file; name a folder
 #[test]
 fn a_mistake_in_the_board_hides_none_in_the_handlers() {
     let folder = Folder::new("board-and-handler");
-    let board = tidegate_config::BUILT_IN[0]
-        .1
-        .replace("cores = 2", "cores = 0");
+    let board = tidegate_config::BUILT_IN[0].1.replace("cores = 2", "cores = 0");
     folder.write("b.toml", board).handler("h", "h").write(
         "h/handler.toml",
         "abi = 1\nname = \"h\"\nversion = \"1\"\nmodule = \"m\"\n[limits]\nfuel = 0\n",
     );
-    let text = format!(
-        "{}[[handler]]\npath = \"h\"\n",
-        GATEWAY.replace("\"dev\"", "\"b.toml\"")
-    );
+    let text = format!("{}[[handler]]\npath = \"h\"\n", GATEWAY.replace("\"dev\"", "\"b.toml\""));
     let messages = read(&folder, &text).unwrap_err();
-    assert!(
-        messages.starts_with("b.toml:7: cores: 0 is out of range"),
-        "{messages}"
-    );
-    assert!(
-        messages.contains("\nh/handler.toml:6: limits.fuel: 0 is out of range"),
-        "{messages}"
-    );
+    assert!(messages.starts_with("b.toml:7: cores: 0 is out of range"), "{messages}");
+    assert!(messages.contains("\nh/handler.toml:6: limits.fuel: 0 is out of range"), "{messages}");
 }
 
 #[test]
@@ -198,10 +187,7 @@ fn more_handlers_and_triggers_than_the_board_allows() {
         .1
         .replace("handlers_max = 256", "handlers_max = 1")
         .replacen("filters_max = 1024", "filters_max = 1", 1);
-    folder
-        .write("b.toml", board)
-        .handler("a", "a")
-        .handler("b", "b");
+    folder.write("b.toml", board).handler("a", "a").handler("b", "b");
     let text = format!(
         "{}[[handler]]\npath = \"a\"\n[[handler]]\npath = \"b\"\n",
         GATEWAY.replace("\"dev\"", "\"b.toml\"")
@@ -241,20 +227,9 @@ fn a_bad_module_stops_nobody_else() {
         text += &format!("[[handler]]\npath = {name:?}\n");
     }
     let settings = read(&folder, &text).unwrap();
-    let runs: Vec<(&str, bool)> = settings
-        .handlers
-        .iter()
-        .map(|h| (h.name(), matches!(h, HandlerEntry::Ready(_))))
-        .collect();
-    assert_eq!(
-        runs,
-        [
-            ("gone", false),
-            ("good", true),
-            ("text", false),
-            ("long", false)
-        ]
-    );
+    let runs: Vec<(&str, bool)> =
+        settings.handlers.iter().map(|h| (h.name(), matches!(h, HandlerEntry::Ready(_)))).collect();
+    assert_eq!(runs, [("gone", false), ("good", true), ("text", false), ("long", false)]);
     assert_eq!(
         folder.show(&settings.broken().0),
         "gone/m.wasm: the module is not there; run `tidegate build gone`\n\
@@ -273,17 +248,12 @@ fn a_bad_module_stops_nobody_else() {
 fn mistakes_in_a_handlers_file_stop_the_start() {
     let folder = Folder::new("handler-file");
     folder.handler("a", "a").write("b/handler.toml", "name = ");
-    folder
-        .handler("c", "c")
-        .write("c/handler.toml", "nam = \"c\"");
+    folder.handler("c", "c").write("c/handler.toml", "nam = \"c\"");
     let text = format!(
         "{GATEWAY}colour = 1\n[[handler]]\npath = \"a\"\n[[handler]]\npath = \"b\"\n[[handler]]\npath = \"c\"\n"
     );
     let messages = read(&folder, &text).unwrap_err();
-    let firsts: Vec<&str> = messages
-        .lines()
-        .map(|line| line.split(' ').next().unwrap())
-        .collect();
+    let firsts: Vec<&str> = messages.lines().map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!(
         firsts,
         [

@@ -114,10 +114,7 @@ fn triggers() {
     );
     check(
         "h-trigger-none",
-        &GOOD.replace(
-            "[[trigger]]\nmqtt = \"devices/+/telemetry\"",
-            "trigger = []",
-        ),
+        &GOOD.replace("[[trigger]]\nmqtt = \"devices/+/telemetry\"", "trigger = []"),
         "handler.toml:5: trigger: is missing; nothing would wake the handler: add [[trigger]] with \
          mqtt = \"devices/+/telemetry\"",
     );
@@ -139,22 +136,11 @@ fn what_is_not_said_comes_from_the_board() {
     let handler = read(&folder, GOOD).unwrap();
     assert_eq!(handler.module_path, folder.path.join("m.wasm"));
     let manifest = handler.manifest;
-    assert_eq!(
-        (manifest.name.as_str(), manifest.version.as_str()),
-        ("overheat", "0.1.0")
-    );
+    assert_eq!((manifest.name.as_str(), manifest.version.as_str()), ("overheat", "0.1.0"));
     assert_eq!(manifest.triggers.len(), 1);
-    assert_eq!(
-        (manifest.isolation, manifest.react),
-        (Isolation::Event, React::Now)
-    );
+    assert_eq!((manifest.isolation, manifest.react), (Isolation::Event, React::Now));
     assert!(manifest.grants.publish.is_empty() && manifest.config.is_empty());
-    let expect = HandlerLimits {
-        fuel: 2_000_000,
-        memory_kib: 256,
-        deadline_ms: 50,
-        publishes: 16,
-    };
+    let expect = HandlerLimits { fuel: 2_000_000, memory_kib: 256, deadline_ms: 50, publishes: 16 };
     assert_eq!(manifest.limits, expect);
 }
 
@@ -166,17 +152,9 @@ fn what_is_said_holds() {
          deadline_ms = 1\npublishes = 0\n[grants]\npublish = [\"devices/+/cmd\", \"#\"]\n[config]\n\"a b\" = \"c\"\n"
     );
     let manifest = read(&folder, &text).unwrap().manifest;
-    let expect = HandlerLimits {
-        fuel: 1000,
-        memory_kib: 64,
-        deadline_ms: 1,
-        publishes: 0,
-    };
+    let expect = HandlerLimits { fuel: 1000, memory_kib: 64, deadline_ms: 1, publishes: 0 };
     assert_eq!(manifest.limits, expect);
-    assert_eq!(
-        (manifest.isolation, manifest.react),
-        (Isolation::Instance, React::Durable)
-    );
+    assert_eq!((manifest.isolation, manifest.react), (Isolation::Instance, React::Durable));
     assert_eq!(manifest.config["a b"], "c");
     assert!(manifest.grants.may_publish("devices/7/cmd"));
     assert!(!manifest.grants.may_publish("tidegate/x"));

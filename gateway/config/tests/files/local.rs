@@ -38,23 +38,14 @@ gateway.toml:7: local.ca: goes with `broker` only; remove it, or add broker = "m
 #[test]
 fn brokers() {
     for (i, (url, why)) in [
-        (
-            "127.0.0.1:1883",
-            "\"127.0.0.1:1883\" is not the address of a broker",
-        ),
+        ("127.0.0.1:1883", "\"127.0.0.1:1883\" is not the address of a broker"),
         ("http://b", "\"http://b\" is not the address of a broker"),
         ("mqtt://", "\"mqtt://\" has no good host and port"),
         ("mqtt://b:", "\"mqtt://b:\" has no good host and port"),
         ("mqtt://b:0", "\"mqtt://b:0\" has no good host and port"),
-        (
-            "mqtt://b:70000",
-            "\"mqtt://b:70000\" has no good host and port",
-        ),
+        ("mqtt://b:70000", "\"mqtt://b:70000\" has no good host and port"),
         ("mqtt://a b", "\"mqtt://a b\" has no good host and port"),
-        (
-            "mqtt://b/topic",
-            "\"mqtt://b/topic\" has no good host and port",
-        ),
+        ("mqtt://b/topic", "\"mqtt://b/topic\" has no good host and port"),
         ("mqtt://[::1", "\"mqtt://[::1\" has no good host and port"),
         ("mqtt://[b]:1", "\"mqtt://[b]:1\" has no good host and port"),
         ("mqtt://::1:1", "\"mqtt://::1:1\" has no good host and port"),
@@ -94,9 +85,7 @@ gateway.toml:10: local.keep_alive_s: 4 is out of range; use 5 to 3600
 "#,
     );
     let folder = Folder::new("broker-plain");
-    folder
-        .write("ca.pem", "-----BEGIN CERTIFICATE-----\n")
-        .write("empty", "\n");
+    folder.write("ca.pem", "-----BEGIN CERTIFICATE-----\n").write("empty", "\n");
     let messages = read(
         &folder,
         &format!(
@@ -113,9 +102,7 @@ gateway.toml:10: local.keep_alive_s: 4 is out of range; use 5 to 3600
 #[test]
 fn a_good_broker() {
     let folder = Folder::new("broker-good");
-    folder
-        .write("ca.pem", "-----BEGIN CERTIFICATE-----\n")
-        .write("pass", "s3 cret\r\n");
+    folder.write("ca.pem", "-----BEGIN CERTIFICATE-----\n").write("pass", "s3 cret\r\n");
     let pass = folder.path.join("pass");
     fs::set_permissions(&pass, fs::Permissions::from_mode(0o600)).unwrap();
     let text = format!(
@@ -148,9 +135,7 @@ fn the_front_door_is_the_default() {
     let folder = Folder::new("default");
     let settings = read(&folder, GATEWAY).unwrap();
     let listen = |text: &str| vec![text.parse().unwrap()];
-    let expect = Local::FrontDoor {
-        listen: listen("127.0.0.1:1883"),
-    };
+    let expect = Local::FrontDoor { listen: listen("127.0.0.1:1883") };
     assert_eq!(settings.local, expect);
     assert_eq!(settings.id, "gw-01");
     assert_eq!(settings.data_dir, folder.path.join("data"));
@@ -162,9 +147,7 @@ fn the_front_door_is_the_default() {
 
     let text = format!("{GATEWAY}[local]\nlisten = \"0.0.0.0:1883\"\n");
     let settings = read(&folder, &text).unwrap();
-    let expect = Local::FrontDoor {
-        listen: listen("0.0.0.0:1883"),
-    };
+    let expect = Local::FrontDoor { listen: listen("0.0.0.0:1883") };
     assert_eq!(settings.local, expect);
     assert_eq!(
         folder.show(&settings.warnings[1..]),

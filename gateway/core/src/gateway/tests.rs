@@ -14,12 +14,7 @@ fn manifest(name: &str, trigger: &str) -> Arc<Manifest> {
         name: name.into(),
         version: "1".into(),
         triggers: [Filter::new(trigger).expect("a good filter")].into(),
-        limits: HandlerLimits {
-            fuel: 1,
-            memory_kib: 64,
-            deadline_ms: 1,
-            publishes: 1,
-        },
+        limits: HandlerLimits { fuel: 1, memory_kib: 64, deadline_ms: 1, publishes: 1 },
         grants: Grants::default(),
         isolation: Isolation::Event,
         react: React::Now,
@@ -49,11 +44,7 @@ struct Bench {
 
 impl Bench {
     fn new(limits: Limits, side: LocalSide) -> Bench {
-        Bench {
-            gateway: Gateway::new(limits, side, 7),
-            now: Timestamp(0),
-            jobs: BTreeMap::new(),
-        }
+        Bench { gateway: Gateway::new(limits, side, 7), now: Timestamp(0), jobs: BTreeMap::new() }
     }
 
     /// Runs a script and writes down the effects.
@@ -79,68 +70,31 @@ impl Bench {
             word.strip_prefix('h').and_then(|rest| rest.split_once('='))
         {
             let id = HandlerId(handler.parse().expect("a number"));
-            input(
-                self,
-                Input::Deploy {
-                    handler: id,
-                    manifest: manifest(handler, trigger),
-                },
-            );
+            input(self, Input::Deploy { handler: id, manifest: manifest(handler, trigger) });
         } else if let Some(rest) = word.strip_prefix('h') {
             let (handler, how) = rest.split_at(1);
             let handler = HandlerId(handler.parse().expect("a number"));
-            let result = if how == "ok" {
-                Ok(())
-            } else {
-                Err("bad".to_string())
-            };
+            let result = if how == "ok" { Ok(()) } else { Err("bad".to_string()) };
             input(self, Input::Checked { handler, result });
         } else if let Some(ms) = word.strip_prefix('t') {
             self.now = Timestamp(ms.parse().expect("a time"));
             self.gateway.handle_timeout(self.now);
         } else if word == "up" {
-            input(
-                self,
-                Input::LocalUp {
-                    session_present: false,
-                },
-            );
+            input(self, Input::LocalUp { session_present: false });
         } else if word == "down" {
-            input(
-                self,
-                Input::LocalDown {
-                    reason: "gone".into(),
-                },
-            );
+            input(self, Input::LocalDown { reason: "gone".into() });
         } else if word == "gone" {
-            input(
-                self,
-                Input::SourceGone {
-                    source: SourceId(1),
-                },
-            );
+            input(self, Input::SourceGone { source: SourceId(1) });
         } else if first.is_ascii_digit() {
             self.end(HandlerId(first as u16 - b'0' as u16), &word[1..]);
         } else {
-            let (topic, packet) = word
-                .split_once('!')
-                .map_or((word, None), |(t, p)| (t, Some(p)));
+            let (topic, packet) = word.split_once('!').map_or((word, None), |(t, p)| (t, Some(p)));
             let ack = packet.map(|packet| AckTo {
                 source: SourceId(1),
                 packet_id: packet.parse().expect("a packet id"),
             });
-            let qos = if ack.is_some() {
-                QoS::AtLeastOnce
-            } else {
-                QoS::AtMostOnce
-            };
-            input(
-                self,
-                Input::Message {
-                    message: message(topic, qos),
-                    ack,
-                },
-            );
+            let qos = if ack.is_some() { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+            input(self, Input::Message { message: message(topic, qos), ack });
         }
     }
 
@@ -151,16 +105,10 @@ impl Bench {
         let events = (0..count)
             .map(|_| match how {
                 "ok" => EventOutcome::default(),
-                "retry" => EventOutcome {
-                    verdict: Verdict::Retry,
-                    ..EventOutcome::default()
-                },
+                "retry" => EventOutcome { verdict: Verdict::Retry, ..EventOutcome::default() },
                 "fail" => {
                     let verdict = Verdict::Failed(Failure::Trap("unreachable"));
-                    EventOutcome {
-                        verdict,
-                        ..EventOutcome::default()
-                    }
+                    EventOutcome { verdict, ..EventOutcome::default() }
                 }
                 topic => EventOutcome {
                     publishes: [Publish {
@@ -178,8 +126,7 @@ impl Bench {
                 },
             })
             .collect();
-        self.gateway
-            .handle_input(self.now, Input::Outcome(Outcome { job, events }));
+        self.gateway.handle_input(self.now, Input::Outcome(Outcome { job, events }));
     }
 
     fn write_down(&mut self, effect: Effect) -> Option<String> {
@@ -218,10 +165,7 @@ fn check_with(limits: Limits, side: LocalSide, script: &str, expect: &str) -> Be
 
 #[track_caller]
 fn check(script: &str, expect: &str) {
-    let limits = Limits {
-        failures_max: 2,
-        ..Limits::DEV
-    };
+    let limits = Limits { failures_max: 2, ..Limits::DEV };
     let mut bench = check_with(limits, LocalSide::FrontDoor, script, expect);
     // Whatever happened: once every job has ended well, nothing is left inside.
     for _ in 0..100 {
@@ -243,10 +187,7 @@ fn check(script: &str, expect: &str) {
 #[test]
 fn acks_when_the_last_handler_is_done() {
     check("a/b!1", "ack1");
-    check(
-        "h1=a/+ h1ok a/b a/b!5 1ok 1ok",
-        "check1 sub:a/+ run1x1 run1x1 ack5",
-    );
+    check("h1=a/+ h1ok a/b a/b!5 1ok 1ok", "check1 sub:a/+ run1x1 run1x1 ack5");
     check(
         "h1=a/+ h1ok h2=a/b h2ok a/b!5 1ok 2ok",
         "check1 sub:a/+ check2 sub:a/b run1x1 run2x1 ack5",
@@ -259,10 +200,7 @@ fn acks_when_the_last_handler_is_done() {
 
 #[test]
 fn a_retry_keeps_the_ack_back_and_a_failure_does_not() {
-    check(
-        "h1=a h1ok a!5 1retry t99 t100 1ok",
-        "check1 sub:a run1x1 run1x1 ack5",
-    );
+    check("h1=a h1ok a!5 1retry t99 t100 1ok", "check1 sub:a run1x1 run1x1 ack5");
     check("h1=a h1ok a!5 1fail", "check1 sub:a run1x1 ack5");
 }
 
@@ -295,10 +233,7 @@ fn a_reaction_goes_out_before_the_ack_and_wakes_other_handlers() {
 
 #[test]
 fn a_loop_ends() {
-    let limits = Limits {
-        hops_max: 2,
-        ..Limits::DEV
-    };
+    let limits = Limits { hops_max: 2, ..Limits::DEV };
     let script = "h1=a h1ok a 1>a 1>a";
     check_with(
         limits,
@@ -317,11 +252,7 @@ fn a_loop_ends() {
 
 #[test]
 fn qos_0_is_dropped_at_a_full_line_and_leaves_room_for_others() {
-    let limits = Limits {
-        messages_max: 6,
-        line_messages_max: 100,
-        ..Limits::DEV
-    };
+    let limits = Limits { messages_max: 6, line_messages_max: 100, ..Limits::DEV };
     // One runs, the line takes as many as are free; the other handler still gets in.
     check_with(
         limits,
@@ -333,11 +264,7 @@ fn qos_0_is_dropped_at_a_full_line_and_leaves_room_for_others() {
 
 #[test]
 fn a_source_is_paused_at_a_full_line_and_goes_on_at_half() {
-    let limits = Limits {
-        line_messages_max: 2,
-        batch_messages_max: 1,
-        ..Limits::DEV
-    };
+    let limits = Limits { line_messages_max: 2, batch_messages_max: 1, ..Limits::DEV };
     check_with(
         limits,
         LocalSide::FrontDoor,
@@ -364,34 +291,15 @@ fn a_foreign_broker_is_tried_again_and_told_of_every_trigger() {
 
 #[test]
 fn limits_on_handlers_and_filters_refuse() {
-    let limits = Limits {
-        handlers_max: 1,
-        ..Limits::DEV
-    };
-    check_with(
-        limits,
-        LocalSide::FrontDoor,
-        "h1=a h2=b b!1",
-        "check1 rejected ack1",
-    );
-    let limits = Limits {
-        filters_max: 1,
-        ..Limits::DEV
-    };
-    check_with(
-        limits,
-        LocalSide::FrontDoor,
-        "h1=a h2=b b!1",
-        "check1 rejected ack1",
-    );
+    let limits = Limits { handlers_max: 1, ..Limits::DEV };
+    check_with(limits, LocalSide::FrontDoor, "h1=a h2=b b!1", "check1 rejected ack1");
+    let limits = Limits { filters_max: 1, ..Limits::DEV };
+    check_with(limits, LocalSide::FrontDoor, "h1=a h2=b b!1", "check1 rejected ack1");
 }
 
 #[test]
 fn a_message_that_is_too_large_is_acked_and_dropped() {
-    let limits = Limits {
-        message_bytes_max: 4,
-        ..Limits::DEV
-    };
+    let limits = Limits { message_bytes_max: 4, ..Limits::DEV };
     check_with(
         limits,
         LocalSide::Broker,

@@ -18,10 +18,7 @@ pub struct Echo {
 
 impl Echo {
     pub fn new(max: usize) -> Echo {
-        Echo {
-            sent: VecDeque::new(),
-            max,
-        }
+        Echo { sent: VecDeque::new(), max }
     }
 
     /// `message` goes to the foreign broker and would wake one of our handlers.

@@ -74,9 +74,7 @@ impl Link {
         self.tries += 1;
         // Between half and all of it, so that a hundred gateways do not knock at the same instant.
         let wait = Duration::from_millis(full / 2 + self.random.below(full / 2 + 1));
-        self.state = State::Down {
-            at: now.after(wait),
-        };
+        self.state = State::Down { at: now.after(wait) };
         wait
     }
 
@@ -113,11 +111,7 @@ impl Link {
 
     /// What waited for the link, oldest first.
     pub fn poll_waiting(&mut self) -> Option<Arc<Message>> {
-        if self.is_up() {
-            self.waiting.pop_front()
-        } else {
-            None
-        }
+        if self.is_up() { self.waiting.pop_front() } else { None }
     }
 }
 
@@ -141,12 +135,8 @@ mod tests {
     use crate::time::WallTime;
     use crate::topic::Topic;
 
-    const LIMITS: Limits = Limits {
-        backoff_min_ms: 100,
-        backoff_max_ms: 1000,
-        local_waiting_max: 1,
-        ..Limits::DEV
-    };
+    const LIMITS: Limits =
+        Limits { backoff_min_ms: 100, backoff_max_ms: 1000, local_waiting_max: 1, ..Limits::DEV };
 
     fn message(qos: QoS) -> Arc<Message> {
         Arc::new(Message {
@@ -164,10 +154,7 @@ mod tests {
     #[test]
     fn waits_longer_each_time_and_never_too_long() {
         let mut link = Link::new(&LIMITS, 1);
-        assert!(
-            link.handle_timeout(Timestamp(0)),
-            "the first try is at once"
-        );
+        assert!(link.handle_timeout(Timestamp(0)), "the first try is at once");
         assert!(!link.handle_timeout(Timestamp(0)), "and only once");
         let mut now = Timestamp(0);
         for full in [100, 200, 400, 800, 1000, 1000] {
@@ -185,10 +172,7 @@ mod tests {
         );
         link.handle_up(soon);
         let late = Timestamp(soon.0 + 1000);
-        assert!(
-            link.handle_down(late).as_millis() <= 100,
-            "it lasted: starts over"
-        );
+        assert!(link.handle_down(late).as_millis() <= 100, "it lasted: starts over");
     }
 
     #[test]
@@ -196,11 +180,7 @@ mod tests {
         let mut link = Link::new(&LIMITS, 1);
         assert_eq!(link.send(message(QoS::AtMostOnce)), Sent::Dropped);
         assert_eq!(link.send(message(QoS::AtLeastOnce)), Sent::Waits);
-        assert_eq!(
-            link.send(message(QoS::AtLeastOnce)),
-            Sent::Dropped,
-            "the oldest"
-        );
+        assert_eq!(link.send(message(QoS::AtLeastOnce)), Sent::Dropped, "the oldest");
         assert_eq!(link.poll_waiting(), None, "not before the link is up");
         link.handle_up(Timestamp(0));
         assert!(link.poll_waiting().is_some());

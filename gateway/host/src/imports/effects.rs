@@ -46,12 +46,7 @@ pub(super) fn publish(call: &mut Call<'_>) -> Answer {
         return Err(Errno::Quota.into());
     }
     let payload = Arc::from(&call.memory[payload]);
-    guest.publishes.push(Publish {
-        topic,
-        payload,
-        qos,
-        retain,
-    });
+    guest.publishes.push(Publish { topic, payload, qos, retain });
     Ok(0)
 }
 
@@ -73,10 +68,7 @@ pub(super) fn log(call: &mut Call<'_>) -> Answer {
     };
     let text = text.start..text.end.min(text.start + LOG_BYTES_MAX);
     guest.meter.charge(text.len() as u64 * BYTE_FUEL)?;
-    guest.logs.push(LogLine {
-        level,
-        text: one_line(&call.memory[text]),
-    });
+    guest.logs.push(LogLine { level, text: one_line(&call.memory[text]) });
     Ok(0)
 }
 
@@ -84,11 +76,7 @@ pub(super) fn log(call: &mut Call<'_>) -> Answer {
 fn one_line(bytes: &[u8]) -> String {
     let mut line = String::with_capacity(bytes.len());
     for character in String::from_utf8_lossy(bytes).chars() {
-        let shown = if character.is_control() {
-            ' '
-        } else {
-            character
-        };
+        let shown = if character.is_control() { ' ' } else { character };
         if line.len() + shown.len_utf8() > LOG_BYTES_MAX {
             break;
         }

@@ -20,9 +20,7 @@ pub(super) fn ev_read(call: &mut Call<'_>) -> Answer {
         field::ATTRS => &[],
         _ => return Err(Errno::Argument.into()),
     };
-    let rest = bytes
-        .get(call.i32(1) as u32 as usize..)
-        .ok_or(Errno::Argument)?;
+    let rest = bytes.get(call.i32(1) as u32 as usize..).ok_or(Errno::Argument)?;
     let fits = &rest[..rest.len().min(buf.len())];
     call.guest.meter.charge_copy(fits.len())?;
     call.memory[buf.start..buf.start + fits.len()].copy_from_slice(fits);
@@ -33,9 +31,7 @@ pub(super) fn ev_read(call: &mut Call<'_>) -> Answer {
 pub(super) fn ev_num(call: &mut Call<'_>) -> Answer {
     let out = call.span(2, 8)?;
     let message = call.message()?;
-    let number = lookup(call, &message.payload)?
-        .number()
-        .ok_or(Errno::NotFound)?;
+    let number = lookup(call, &message.payload)?.number().ok_or(Errno::NotFound)?;
     call.memory[out].copy_from_slice(&number.to_le_bytes());
     Ok(0)
 }
@@ -61,9 +57,7 @@ fn lookup<'p>(call: &mut Call<'_>, payload: &'p [u8]) -> Result<Found<'p>, Stop>
     }
     let guest = &mut *call.guest;
     let limits = guest.json_limits();
-    guest
-        .meter
-        .charge(guest.json.parse_fuel(payload, &limits))?;
+    guest.meter.charge(guest.json.parse_fuel(payload, &limits))?;
     match guest.json.parse(payload, &limits) {
         Ok(()) => {}
         Err(Unreadable::NotJson) => return Err(Errno::Argument.into()),

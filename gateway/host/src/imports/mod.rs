@@ -114,11 +114,7 @@ fn enter(run: Run, mut caller: Caller<'_, Guest>, args: &[i64]) -> Result<i64, w
     let memory = caller.data().memory.expect("set before guest code runs");
     let (memory, guest) = memory.data_and_store_mut(&mut caller);
     guest.meter.enter(fuel);
-    let mut call = Call {
-        args,
-        memory,
-        guest,
-    };
+    let mut call = Call { args, memory, guest };
     let answer = match call.guest.meter.charge_call() {
         Ok(()) => run(&mut call),
         Err(stop) => Err(stop.into()),

@@ -14,17 +14,10 @@ use crate::guest::Guest;
 /// unless that is 0, also when the value does not fit; without such a key nothing is written.
 pub(super) fn get(call: &mut Call<'_>) -> Answer {
     let (key, buf) = (key(call)?, call.range(2)?);
-    let version_out = if call.i32(4) == 0 {
-        None
-    } else {
-        Some(call.span(4, 8)?)
-    };
+    let version_out = if call.i32(4) == 0 { None } else { Some(call.span(4, 8)?) };
     let at_us = begin(call)?;
     let guest = &*call.guest;
-    let seen = guest
-        .overlay
-        .get(&guest.table, &call.memory[key], at_us)
-        .ok_or(Errno::NotFound)?;
+    let seen = guest.overlay.get(&guest.table, &call.memory[key], at_us).ok_or(Errno::NotFound)?;
     let (value, version) = (Arc::clone(seen.value), seen.version);
     let len = call.copy_out(buf, &value)?;
     if let Some(out) = version_out {
@@ -50,9 +43,7 @@ pub(super) fn cas(call: &mut Call<'_>) -> Answer {
     let at_us = begin(call)?;
     call.guest.meter.charge_copy(value.len())?;
     let guest = &*call.guest;
-    let seen = guest
-        .overlay
-        .get(&guest.table, &call.memory[key.clone()], at_us);
+    let seen = guest.overlay.get(&guest.table, &call.memory[key.clone()], at_us);
     if seen.map_or(0, |seen| seen.version) != expect {
         return Err(Errno::Conflict.into());
     }
@@ -64,11 +55,7 @@ pub(super) fn del(call: &mut Call<'_>) -> Answer {
     let key = key(call)?;
     let at_us = begin(call)?;
     let guest = &*call.guest;
-    if guest
-        .overlay
-        .get(&guest.table, &call.memory[key.clone()], at_us)
-        .is_none()
-    {
+    if guest.overlay.get(&guest.table, &call.memory[key.clone()], at_us).is_none() {
         return Err(Errno::NotFound.into());
     }
     let key = &call.memory[key];
@@ -81,23 +68,12 @@ pub(super) fn add(call: &mut Call<'_>) -> Answer {
     let (key, out) = (key(call)?, call.span(3, 8)?);
     let at_us = begin(call)?;
     let guest = &*call.guest;
-    let before = match guest
-        .overlay
-        .get(&guest.table, &call.memory[key.clone()], at_us)
-    {
+    let before = match guest.overlay.get(&guest.table, &call.memory[key.clone()], at_us) {
         Some(seen) => <[u8; 8]>::try_from(&**seen.value).map_err(|_| Errno::Argument)?,
         None => [0; 8],
     };
-    let sum = i64::from_le_bytes(before)
-        .checked_add(call.i64(2))
-        .ok_or(Errno::Argument)?;
-    put(
-        call.guest,
-        &call.memory[key],
-        Some(&sum.to_le_bytes()),
-        0,
-        at_us,
-    )?;
+    let sum = i64::from_le_bytes(before).checked_add(call.i64(2)).ok_or(Errno::Argument)?;
+    put(call.guest, &call.memory[key], Some(&sum.to_le_bytes()), 0, at_us)?;
     call.memory[out].copy_from_slice(&sum.to_le_bytes());
     Ok(0)
 }
@@ -118,11 +94,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
     let out = &mut call.memory[buf];
     let (mut written, mut next, mut cursor) = (0, -1, skip as i64);
     let passed = Cell::new(0);
-    for key in guest
-        .overlay
-        .list(&guest.table, &prefix, at_us, &passed)
-        .skip(skip)
-    {
+    for key in guest.overlay.list(&guest.table, &prefix, at_us, &passed).skip(skip) {
         let Some(room) = out.get_mut(written..written + 2 + key.len()) else {
             next = cursor;
             break;
@@ -153,11 +125,7 @@ fn key(call: &Call<'_>) -> Result<Range<usize>, Errno> {
 
 fn value(call: &Call<'_>, at: usize) -> Result<Range<usize>, Errno> {
     let value = call.range(at)?;
-    if value.len() > STATE_VALUE_BYTES_MAX {
-        Err(Errno::TooLarge)
-    } else {
-        Ok(value)
-    }
+    if value.len() > STATE_VALUE_BYTES_MAX { Err(Errno::TooLarge) } else { Ok(value) }
 }
 
 /// Charges for the walk; returns the event's time. `tidegate_init` has no state: its image would
@@ -178,13 +146,7 @@ fn put_from_memory(
     ttl_s: u32,
     at_us: i64,
 ) -> Answer {
-    put(
-        call.guest,
-        &call.memory[key],
-        Some(&call.memory[value]),
-        ttl_s,
-        at_us,
-    )
+    put(call.guest, &call.memory[key], Some(&call.memory[value]), ttl_s, at_us)
 }
 
 fn put(guest: &mut Guest, key: &[u8], value: Option<&[u8]>, ttl_s: u32, at_us: i64) -> Answer {
@@ -193,11 +155,7 @@ fn put(guest: &mut Guest, key: &[u8], value: Option<&[u8]>, ttl_s: u32, at_us: i
         guest.over("effects_bytes_max");
         return Err(Errno::Quota.into());
     }
-    if guest
-        .overlay
-        .put(&guest.table, &limits, key, value, ttl_s)
-        .is_ok()
-    {
+    if guest.overlay.put(&guest.table, &limits, key, value, ttl_s).is_ok() {
         return Ok(0);
     }
     guest.meter.charge(guest.table.len() as u64 * KEY_FUEL)?;

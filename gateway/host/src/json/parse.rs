@@ -68,12 +68,7 @@ pub(super) fn parse(
     if std::str::from_utf8(payload).is_err() {
         return Err(Unreadable::NotJson);
     }
-    let mut parser = Parser {
-        bytes: payload,
-        at: 0,
-        tokens,
-        tokens_max: limits.tokens_max,
-    };
+    let mut parser = Parser { bytes: payload, at: 0, tokens, tokens_max: limits.tokens_max };
     let result = parser.document(limits.depth_max.min(DEPTH_MAX));
     if result.is_err() {
         parser.tokens.clear();
@@ -108,11 +103,8 @@ impl Parser<'_> {
                     if depth == depth_max {
                         return Err(Unreadable::NotJson);
                     }
-                    let (kind, close) = if byte == b'{' {
-                        (Kind::Object, b'}')
-                    } else {
-                        (Kind::Array, b']')
-                    };
+                    let (kind, close) =
+                        if byte == b'{' { (Kind::Object, b'}') } else { (Kind::Array, b']') };
                     open[depth] = self.tokens.len() as u32;
                     depth += 1;
                     self.push(kind, self.at, self.at)?;
@@ -127,11 +119,7 @@ impl Parser<'_> {
                 Expect::End => {
                     let Some(top) = depth.checked_sub(1) else {
                         let whole = self.at == self.bytes.len();
-                        return if whole {
-                            Ok(())
-                        } else {
-                            Err(Unreadable::NotJson)
-                        };
+                        return if whole { Ok(()) } else { Err(Unreadable::NotJson) };
                     };
                     let object = self.tokens[open[top] as usize].kind == Kind::Object;
                     let byte = self.bytes.get(self.at).copied();
@@ -204,11 +192,7 @@ impl Parser<'_> {
         while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
             self.at += 1;
         }
-        if self.at == start {
-            Err(Unreadable::NotJson)
-        } else {
-            Ok(())
-        }
+        if self.at == start { Err(Unreadable::NotJson) } else { Ok(()) }
     }
 
     /// The rest of a string whose opening quote has been taken.
@@ -242,12 +226,7 @@ impl Parser<'_> {
             return Err(Unreadable::TooLarge);
         }
         let next = self.tokens.len() as u32 + 1;
-        self.tokens.push(Token {
-            start: start as u32,
-            end: end as u32,
-            next,
-            kind,
-        });
+        self.tokens.push(Token { start: start as u32, end: end as u32, next, kind });
         Ok(())
     }
 
@@ -277,11 +256,7 @@ impl Parser<'_> {
 mod tests {
     use super::*;
 
-    const LIMITS: JsonLimits = JsonLimits {
-        bytes_max: 1 << 20,
-        tokens_max: 100,
-        depth_max: 4,
-    };
+    const LIMITS: JsonLimits = JsonLimits { bytes_max: 1 << 20, tokens_max: 100, depth_max: 4 };
 
     #[track_caller]
     fn check(payload: impl AsRef<[u8]>, expect: Result<usize, Unreadable>) {
@@ -371,9 +346,7 @@ mod tests {
 
     #[test]
     fn json_is_accepted() {
-        for good in [
-            "0", "-0", "1.5", "1e9", "1E-9", "\"\"", "true", "false", "null", " 1\r\n\t",
-        ] {
+        for good in ["0", "-0", "1.5", "1e9", "1E-9", "\"\"", "true", "false", "null", " 1\r\n\t"] {
             check(good, Ok(1));
         }
         check("{}", Ok(1));

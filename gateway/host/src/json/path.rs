@@ -147,13 +147,8 @@ mod tests {
     #[track_caller]
     fn check(path: &str, expect: Option<Found<'_>>) {
         let mut json = Json::default();
-        let limits = JsonLimits {
-            bytes_max: 4096,
-            tokens_max: 100,
-            depth_max: 8,
-        };
-        json.parse(DOCUMENT.as_bytes(), &limits)
-            .expect("a document");
+        let limits = JsonLimits { bytes_max: 4096, tokens_max: 100, depth_max: 8 };
+        json.parse(DOCUMENT.as_bytes(), &limits).expect("a document");
         assert_eq!(json.find(DOCUMENT.as_bytes(), path).0, expect, "{path}");
     }
 

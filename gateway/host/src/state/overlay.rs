@@ -75,17 +75,11 @@ impl Overlay {
         match self.position(key) {
             Ok(at) => {
                 let value = self.writes[at].value.as_ref()?;
-                Some(Seen {
-                    value,
-                    version: table.version() + 1,
-                })
+                Some(Seen { value, version: table.version() + 1 })
             }
             Err(_) => {
                 let (_, entry) = table.get(key)?;
-                let seen = Seen {
-                    value: &entry.value,
-                    version: entry.version,
-                };
+                let seen = Seen { value: &entry.value, version: entry.version };
                 entry.is_live(at_us).then_some(seen)
             }
         }
@@ -118,14 +112,10 @@ impl Overlay {
         // Comparing nothing with memcmp is dear on some processors.
         let under = move |key: &[u8]| prefix.is_empty() || key.starts_with(prefix);
         let start = self.writes.partition_point(|write| *write.key < *prefix);
-        let mut mine = self.writes[start..]
-            .iter()
-            .take_while(move |write| under(&write.key))
-            .peekable();
-        let mut theirs = table
-            .starting_at(prefix)
-            .take_while(move |(key, _)| under(key))
-            .peekable();
+        let mut mine =
+            self.writes[start..].iter().take_while(move |write| under(&write.key)).peekable();
+        let mut theirs =
+            table.starting_at(prefix).take_while(move |(key, _)| under(key)).peekable();
         std::iter::from_fn(move || {
             loop {
                 passed.set(passed.get() + 1);
@@ -163,11 +153,9 @@ impl Overlay {
         let weight =
             |value: Option<&Arc<[u8]>>| value.map_or((0, 0), |value| (1, size(key, value)));
         match self.position(key) {
-            Ok(at) => Place {
-                at: Ok(at),
-                stored: None,
-                weight: weight(self.writes[at].value.as_ref()),
-            },
+            Ok(at) => {
+                Place { at: Ok(at), stored: None, weight: weight(self.writes[at].value.as_ref()) }
+            }
             Err(at) => {
                 let stored = table.get(key);
                 Place {
@@ -223,10 +211,7 @@ impl Overlay {
     /// Deletes some of what has expired, after a walk over the whole table. These are writes like any
     /// other, so that a journal knows of them.
     pub fn purge(&mut self, table: &Table, at_us: i64) {
-        for (key, entry) in table
-            .iter()
-            .filter(|(_, entry)| !entry.is_live(at_us))
-            .take(PURGE_MAX)
+        for (key, entry) in table.iter().filter(|(_, entry)| !entry.is_live(at_us)).take(PURGE_MAX)
         {
             let place = self.find(table, key);
             if place.at.is_err() {
@@ -241,10 +226,7 @@ impl Overlay {
 mod tests {
     use super::*;
 
-    const LIMITS: StateLimits = StateLimits {
-        keys_max: 3,
-        bytes_max: 20,
-    };
+    const LIMITS: StateLimits = StateLimits { keys_max: 3, bytes_max: 20 };
 
     /// Runs `put` (value) or `del` (`-`) lines over a table that holds `a=1` and `x=gone` (expired at 10).
     fn played(script: &[(&str, &str)], at_us: i64) -> (Table, Overlay, Vec<Result<(), Full>>) {
@@ -274,9 +256,7 @@ mod tests {
     fn keys(table: &Table, overlay: &Overlay, prefix: &str, at_us: i64) -> String {
         let passed = Cell::new(0);
         let keys = overlay.list(table, prefix.as_bytes(), at_us, &passed);
-        keys.map(|key| String::from_utf8_lossy(key).into_owned())
-            .collect::<Vec<_>>()
-            .join(",")
+        keys.map(|key| String::from_utf8_lossy(key).into_owned()).collect::<Vec<_>>().join(",")
     }
 
     #[test]
@@ -287,16 +267,11 @@ mod tests {
         assert_eq!(answers, [Ok(()), Ok(())]);
         assert_eq!(keys(&table, &overlay, "", 10), "a,b,c");
         let writes = overlay.take();
-        assert_eq!(
-            writes.iter().filter(|write| write.value.is_none()).count(),
-            1
-        );
+        assert_eq!(writes.iter().filter(|write| write.value.is_none()).count(), 1);
         let (.., answers) = played(&[("b", "0123456789abc"), ("b", "0123456789ab")], 0);
         assert_eq!(answers, [Err(Full("state_bytes_max")), Ok(())]);
-        let (.., answers) = played(
-            &[("b", "2"), ("b", "-"), ("c", "3"), ("a", "-"), ("d", "4")],
-            0,
-        );
+        let (.., answers) =
+            played(&[("b", "2"), ("b", "-"), ("c", "3"), ("a", "-"), ("d", "4")], 0);
         assert_eq!(answers, [Ok(()); 5]);
     }
 
@@ -304,14 +279,8 @@ mod tests {
     fn reads_see_own_writes_and_no_expired_ones() {
         let (table, overlay, _) = played(&[("b", "2"), ("a", "-")], 0);
         assert_eq!(overlay.get(&table, b"a", 0), None);
-        assert_eq!(
-            overlay.get(&table, b"b", 0).map(|seen| seen.version),
-            Some(2)
-        );
-        assert_eq!(
-            overlay.get(&table, b"x", 9).map(|seen| seen.version),
-            Some(1)
-        );
+        assert_eq!(overlay.get(&table, b"b", 0).map(|seen| seen.version), Some(2));
+        assert_eq!(overlay.get(&table, b"x", 9).map(|seen| seen.version), Some(1));
         assert_eq!(overlay.get(&table, b"x", 10), None);
         assert_eq!(keys(&table, &overlay, "", 9), "b,x");
         assert_eq!(keys(&table, &overlay, "", 10), "b");
@@ -321,15 +290,8 @@ mod tests {
 
     #[test]
     fn what_was_tracked_is_what_the_table_then_has() {
-        let script = [
-            ("b", "22"),
-            ("a", "-"),
-            ("b", "1"),
-            ("c", ""),
-            ("c", "-"),
-            ("a", "xyz"),
-            ("q", "-"),
-        ];
+        let script =
+            [("b", "22"), ("a", "-"), ("b", "1"), ("c", ""), ("c", "-"), ("a", "xyz"), ("q", "-")];
         let (mut table, mut overlay, _) = played(&script, 0);
         let expect = (
             (table.len() as isize + overlay.keys) as usize,

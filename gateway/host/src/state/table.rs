@@ -62,8 +62,7 @@ impl Table {
 
     /// Every entry from `key` on, expired or not.
     pub(crate) fn starting_at(&self, key: &[u8]) -> impl Iterator<Item = (&Arc<[u8]>, &Entry)> {
-        self.entries
-            .range::<[u8], _>((std::ops::Bound::Included(key), std::ops::Bound::Unbounded))
+        self.entries.range::<[u8], _>((std::ops::Bound::Included(key), std::ops::Bound::Unbounded))
     }
 
     /// Takes one commit: the writes of one event that happened at `at_us` (unix microseconds).
@@ -86,11 +85,7 @@ impl Table {
 
     fn put(&mut self, key: &Arc<[u8]>, value: &Arc<[u8]>, ttl_s: u32, at_us: i64) {
         let expires_us = (ttl_s > 0).then(|| at_us.saturating_add(i64::from(ttl_s) * 1_000_000));
-        let entry = Entry {
-            value: Arc::clone(value),
-            version: self.version,
-            expires_us,
-        };
+        let entry = Entry { value: Arc::clone(value), version: self.version, expires_us };
         self.bytes += value.len();
         match self.entries.get_mut(key) {
             Some(old) => self.bytes -= std::mem::replace(old, entry).value.len(),
@@ -107,11 +102,7 @@ mod tests {
     use super::*;
 
     fn write(key: &str, value: Option<&str>, ttl_s: u32) -> Write {
-        Write {
-            key: key.as_bytes().into(),
-            value: value.map(|v| v.as_bytes().into()),
-            ttl_s,
-        }
+        Write { key: key.as_bytes().into(), value: value.map(|v| v.as_bytes().into()), ttl_s }
     }
 
     #[test]

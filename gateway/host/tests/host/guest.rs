@@ -43,16 +43,12 @@ pub const PAYLOAD: &str = r#"{"temp":71.5,"s":"on","esc":"a\u00e9","a":{"b":[7]}
 
 /// A module with every import, one page of memory, the words, and `rest`.
 pub fn module(rest: &str) -> Vec<u8> {
-    wasm(&format!(
-        r#"(module {IMPORTS} (memory (export "memory") 1) {WORDS} {rest})"#
-    ))
+    wasm(&format!(r#"(module {IMPORTS} (memory (export "memory") 1) {WORDS} {rest})"#))
 }
 
 /// A module like [`module`] whose `on_event` is `body`.
 pub fn handler(body: &str) -> Vec<u8> {
-    module(&format!(
-        r#"(func (export "on_event") (param $len i32) (result i32) {body})"#
-    ))
+    module(&format!(r#"(func (export "on_event") (param $len i32) (result i32) {body})"#))
 }
 
 pub fn wasm(text: &str) -> Vec<u8> {
@@ -64,15 +60,8 @@ pub fn manifest() -> Manifest {
         name: "test".to_owned(),
         version: "1".to_owned(),
         triggers: vec![Filter::new("devices/+/telemetry").expect("a filter")],
-        limits: HandlerLimits {
-            fuel: 1_000_000,
-            memory_kib: 256,
-            deadline_ms: 100,
-            publishes: 4,
-        },
-        grants: Grants {
-            publish: vec![Filter::new("devices/+/cmd").expect("a filter")],
-        },
+        limits: HandlerLimits { fuel: 1_000_000, memory_kib: 256, deadline_ms: 100, publishes: 4 },
+        grants: Grants { publish: vec![Filter::new("devices/+/cmd").expect("a filter")] },
         isolation: Isolation::Event,
         react: React::Now,
         config: [("limit".to_owned(), "60".to_owned())].into(),
@@ -102,13 +91,7 @@ pub fn now() -> Now {
 }
 
 pub fn now_at(mono_us: u64) -> Now {
-    Now {
-        mono_us,
-        wall: WallTime {
-            unix_us: AT_US + 9,
-            quality: ClockQuality::Ntp,
-        },
-    }
+    Now { mono_us, wall: WallTime { unix_us: AT_US + 9, quality: ClockQuality::Ntp } }
 }
 
 pub fn event(id: u64, payload: impl AsRef<[u8]>, at_us: i64) -> Event {
@@ -119,19 +102,10 @@ pub fn event(id: u64, payload: impl AsRef<[u8]>, at_us: i64) -> Event {
         retain: false,
         dup: false,
         source: "device-7".into(),
-        at: WallTime {
-            unix_us: at_us,
-            quality: ClockQuality::Floor,
-        },
+        at: WallTime { unix_us: at_us, quality: ClockQuality::Floor },
         hops: 0,
     };
-    Event {
-        id,
-        message: Arc::new(message),
-        ticket: None,
-        attempt: 0,
-        first: false,
-    }
+    Event { id, message: Arc::new(message), ticket: None, attempt: 0, first: false }
 }
 
 pub fn events(count: u64) -> Vec<Event> {
@@ -139,11 +113,7 @@ pub fn events(count: u64) -> Vec<Event> {
 }
 
 pub fn job(events: Vec<Event>) -> Job {
-    Job {
-        id: JobId(1),
-        handler: HandlerId(1),
-        events,
-    }
+    Job { id: JobId(1), handler: HandlerId(1), events }
 }
 
 /// Runs a job in one slice.
@@ -165,13 +135,7 @@ pub fn once(instance: &mut Instance) -> EventOutcome {
 /// The number that the expression gives, in an event of its own.
 #[track_caller]
 pub fn check(expression: &str, expect: i32) {
-    check_as(
-        expression,
-        manifest(),
-        &Caps::DEV,
-        PAYLOAD.as_bytes(),
-        expect,
-    );
+    check_as(expression, manifest(), &Caps::DEV, PAYLOAD.as_bytes(), expect);
 }
 
 /// [`check`] with everything else said too. The number comes back as the handler's own error.
@@ -179,9 +143,7 @@ pub fn check(expression: &str, expect: i32) {
 pub fn check_as(expression: &str, manifest: Manifest, caps: &Caps, payload: &[u8], expect: i32) {
     let module = handler(&format!("(i32.sub (i32.const -1000) {expression})"));
     let mut instance = loaded_as(&module, manifest, caps);
-    let outcome = run(&mut instance, vec![event(1, payload, AT_US)])
-        .pop()
-        .expect("one event ran");
+    let outcome = run(&mut instance, vec![event(1, payload, AT_US)]).pop().expect("one event ran");
     match outcome.verdict {
         Verdict::Failed(Failure::Returned(code)) => {
             assert_eq!(-1000 - code, expect, "{expression}")

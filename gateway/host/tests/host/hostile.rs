@@ -30,11 +30,7 @@ fn endless_loops_run_out_of_fuel() {
         "(loop $l (drop (call $now_us (i32.const 1))) (br $l)) (i32.const 0)",
         &OUT_OF_FUEL,
     );
-    check_ends(
-        "",
-        "(loop $l (br_table $l $l (local.get $len))) (i32.const 0)",
-        &OUT_OF_FUEL,
-    );
+    check_ends("", "(loop $l (br_table $l $l (local.get $len))) (i32.const 0)", &OUT_OF_FUEL);
     check_ends(
         "",
         "(loop $l (drop (memory.grow (i32.const 1))) (br $l)) (i32.const 0)",
@@ -111,21 +107,9 @@ fn what_overflows_traps() {
         "(i32.store (i32.const -1) (i32.const 1)) (i32.const 0)",
         &trap("memory-out-of-bounds"),
     );
-    check_ends(
-        "",
-        "(i32.div_s (i32.const 1) (i32.const 0))",
-        &trap("division-by-zero"),
-    );
-    check_ends(
-        "",
-        "(i32.div_s (i32.const 0x80000000) (i32.const -1))",
-        &trap("integer-overflow"),
-    );
-    check_ends(
-        "",
-        "(i32.trunc_f64_s (f64.const nan))",
-        &trap("bad-conversion-to-integer"),
-    );
+    check_ends("", "(i32.div_s (i32.const 1) (i32.const 0))", &trap("division-by-zero"));
+    check_ends("", "(i32.div_s (i32.const 0x80000000) (i32.const -1))", &trap("integer-overflow"));
+    check_ends("", "(i32.trunc_f64_s (f64.const nan))", &trap("bad-conversion-to-integer"));
     check_ends(
         "(table 1 funcref)",
         "(call_indirect (result i32) (i32.const 0))",
@@ -141,11 +125,7 @@ fn what_overflows_traps() {
         "(call_indirect (result i32) (i32.const 0))",
         &trap("indirect-call-type"),
     );
-    check_ends(
-        "",
-        "(i32.const 0x80000000)",
-        &Verdict::Failed(Failure::Returned(i32::MIN)),
-    );
+    check_ends("", "(i32.const 0x80000000)", &Verdict::Failed(Failure::Returned(i32::MIN)));
 }
 
 #[test]
@@ -155,20 +135,13 @@ fn memory_ends_at_the_cap() {
     check_ends("", grow, &Verdict::Failed(Failure::Returned(-1004)));
     let table = "(loop $l (br_if $l (i32.ne (table.grow $t (ref.null func) (i32.const 100)) (i32.const -1))))
         (i32.sub (i32.const -1000) (table.size $t))";
-    check_ends(
-        "(table $t 1 funcref)",
-        table,
-        &Verdict::Failed(Failure::Returned(-5001)),
-    );
+    check_ends("(table $t 1 funcref)", table, &Verdict::Failed(Failure::Returned(-5001)));
 }
 
 /// Loads it and, if that works, runs an event: what matters is that it ends.
 #[track_caller]
 fn survives(module: &[u8]) -> Result<Verdict, LoadError> {
-    let caps = Caps {
-        module_bytes_max: 16 << 20,
-        ..Caps::DEV
-    };
+    let caps = Caps { module_bytes_max: 16 << 20, ..Caps::DEV };
     load(module, manifest().into(), &caps, 1).map(|mut instance| once(&mut instance).verdict)
 }
 
@@ -183,15 +156,9 @@ fn huge_modules_are_refused_or_run() {
     let text = survives(&functions).expect_err("refused").to_string();
     assert!(text.contains("functions, the limit is 10000"), "{text}");
 
-    let locals = handler(&format!(
-        "(local {}) (i32.const 0)",
-        repeated(50_000, "i64 ")
-    ));
+    let locals = handler(&format!("(local {}) (i32.const 0)", repeated(50_000, "i64 ")));
     assert!(survives(&locals).is_err());
-    let locals = handler(&format!(
-        "(local {}) (i32.const 0)",
-        repeated(20_000, "i64 ")
-    ));
+    let locals = handler(&format!("(local {}) (i32.const 0)", repeated(20_000, "i64 ")));
     let stack_overflow = Verdict::Failed(Failure::Trap("stack-overflow"));
     assert_eq!(survives(&locals).expect("it loads"), stack_overflow);
 
@@ -248,10 +215,7 @@ fn a_hostile_handler_harms_no_neighbour() {
     for count in 1..20i64 {
         assert_eq!(once(&mut hostile).verdict, OUT_OF_FUEL);
         assert_eq!(once(&mut neighbour).verdict, Verdict::Done);
-        assert_eq!(
-            *neighbour.state().get(b"key").expect("counted").1.value,
-            count.to_le_bytes()
-        );
+        assert_eq!(*neighbour.state().get(b"key").expect("counted").1.value, count.to_le_bytes());
     }
     assert!(hostile.state().is_empty());
 }

@@ -46,43 +46,21 @@ fn no_pointer_reaches_outside_memory() {
         "(call $config_get (i32.const 160) (i32.const 5) {} (i32.const 8))",
     ];
     for call in calls {
-        for pointer in [
-            "65529",
-            "65535",
-            "65536",
-            "0x7fffffff",
-            "0x80000000",
-            "-8",
-            "-1",
-        ] {
-            check(
-                &call.replace("{}", &format!("(i32.const {pointer})")),
-                RANGE,
-            );
+        for pointer in ["65529", "65535", "65536", "0x7fffffff", "0x80000000", "-8", "-1"] {
+            check(&call.replace("{}", &format!("(i32.const {pointer})")), RANGE);
         }
     }
 }
 
 #[test]
 fn no_length_reaches_outside_memory() {
-    for (pointer, len) in [
-        (0, "65537"),
-        (1, "65536"),
-        (16, "-1"),
-        (-1, "-1"),
-        (65536, "1"),
-        (0, "0x7fffffff"),
-    ] {
-        check(
-            &format!("(call $random (i32.const {pointer}) (i32.const {len}))"),
-            RANGE,
-        );
+    for (pointer, len) in
+        [(0, "65537"), (1, "65536"), (16, "-1"), (-1, "-1"), (65536, "1"), (0, "0x7fffffff")]
+    {
+        check(&format!("(call $random (i32.const {pointer}) (i32.const {len}))"), RANGE);
         let key = format!("(i32.const {pointer}) (i32.const {len})");
         check(&format!("(call $state_del {key})"), RANGE);
-        check(
-            &format!("(call $config_get {key} (i32.const 0) (i32.const 0))"),
-            RANGE,
-        );
+        check(&format!("(call $config_get {key} (i32.const 0) (i32.const 0))"), RANGE);
     }
     check("(call $random (i32.const 65536) (i32.const 0))", 0);
     check("(call $random (i32.const 0) (i32.const 65536))", 65536);
@@ -90,38 +68,14 @@ fn no_length_reaches_outside_memory() {
 
 #[test]
 fn ev_read_gives_every_field_in_pieces() {
-    check(
-        "(call $ev_read (i32.const 4) (i32.const 0) (i32.const 4096) (i32.const 8))",
-        ARGUMENT,
-    );
-    check(
-        "(call $ev_read (i32.const -1) (i32.const 0) (i32.const 4096) (i32.const 8))",
-        ARGUMENT,
-    );
-    check(
-        "(call $ev_read (i32.const 0) (i32.const 20) (i32.const 4096) (i32.const 8))",
-        ARGUMENT,
-    );
-    check(
-        "(call $ev_read (i32.const 0) (i32.const -1) (i32.const 4096) (i32.const 8))",
-        ARGUMENT,
-    );
-    check(
-        "(call $ev_read (i32.const 0) (i32.const 19) (i32.const 4096) (i32.const 8))",
-        0,
-    );
-    check(
-        "(call $ev_read (i32.const 0) (i32.const 8) (i32.const 4096) (i32.const 2))",
-        11,
-    );
-    check(
-        "(call $ev_read (i32.const 2) (i32.const 0) (i32.const 4096) (i32.const 99))",
-        8,
-    );
-    check(
-        "(call $ev_read (i32.const 3) (i32.const 0) (i32.const 4096) (i32.const 99))",
-        0,
-    );
+    check("(call $ev_read (i32.const 4) (i32.const 0) (i32.const 4096) (i32.const 8))", ARGUMENT);
+    check("(call $ev_read (i32.const -1) (i32.const 0) (i32.const 4096) (i32.const 8))", ARGUMENT);
+    check("(call $ev_read (i32.const 0) (i32.const 20) (i32.const 4096) (i32.const 8))", ARGUMENT);
+    check("(call $ev_read (i32.const 0) (i32.const -1) (i32.const 4096) (i32.const 8))", ARGUMENT);
+    check("(call $ev_read (i32.const 0) (i32.const 19) (i32.const 4096) (i32.const 8))", 0);
+    check("(call $ev_read (i32.const 0) (i32.const 8) (i32.const 4096) (i32.const 2))", 11);
+    check("(call $ev_read (i32.const 2) (i32.const 0) (i32.const 4096) (i32.const 99))", 8);
+    check("(call $ev_read (i32.const 3) (i32.const 0) (i32.const 4096) (i32.const 99))", 0);
     // Bytes 8 and 9 of the topic are "7/", and no third one is written.
     check(
         "(block (result i32) (drop (call $ev_read (i32.const 0) (i32.const 8) (i32.const 4096) (i32.const 2)))
@@ -148,40 +102,15 @@ fn ev_num_reads_numbers_and_nothing_else() {
     };
     check(&read(&ev_num(64, 4)), 143);
     check(&read(&ev_num(80, 5)), 14);
-    for bad in [
-        &b""[..],
-        b"{",
-        b"{\"temp\":1}x",
-        b"\xff",
-        b"{\"temp\":01}",
-        b"[1,2",
-    ] {
+    for bad in [&b""[..], b"{", b"{\"temp\":1}x", b"\xff", b"{\"temp\":01}", b"[1,2"] {
         check_as(&ev_num(64, 4), manifest(), &Caps::DEV, bad, ARGUMENT);
     }
-    check_as(
-        &ev_num(64, 4),
-        manifest(),
-        &Caps::DEV,
-        "[".repeat(1000).as_bytes(),
-        ARGUMENT,
-    );
+    check_as(&ev_num(64, 4), manifest(), &Caps::DEV, "[".repeat(1000).as_bytes(), ARGUMENT);
     check_as(&ev_num(64, 0), manifest(), &Caps::DEV, b" 23.5 ", 0);
-    let small = Caps {
-        json_bytes_max: 10,
-        ..Caps::DEV
-    };
+    let small = Caps { json_bytes_max: 10, ..Caps::DEV };
     check_as(&ev_num(64, 4), manifest(), &small, b"{\"temp\":1}", 0);
-    check_as(
-        &ev_num(64, 4),
-        manifest(),
-        &small,
-        b"{\"temp\":1} ",
-        TOO_LARGE,
-    );
-    let few = Caps {
-        json_tokens_max: 2,
-        ..Caps::DEV
-    };
+    check_as(&ev_num(64, 4), manifest(), &small, b"{\"temp\":1} ", TOO_LARGE);
+    let few = Caps { json_tokens_max: 2, ..Caps::DEV };
     check_as(&ev_num(64, 4), manifest(), &few, b"{\"temp\":1}", TOO_LARGE);
 }
 
@@ -199,10 +128,7 @@ fn ev_str_unescapes() {
     check(&ev_str(208, 3, 8), 3);
     let first_word =
         |call: &str| format!("(block (result i32) (drop {call}) (i32.load (i32.const 4096)))");
-    check(
-        &first_word(&ev_str(208, 3, 3)),
-        i32::from_le_bytes([b'a', 0xc3, 0xa9, 0]),
-    );
+    check(&first_word(&ev_str(208, 3, 3)), i32::from_le_bytes([b'a', 0xc3, 0xa9, 0]));
     // Too long for the buffer: the length, and nothing is written.
     check(&ev_str(208, 3, 2), 3);
     check(&first_word(&ev_str(208, 3, 2)), 0);
@@ -228,25 +154,13 @@ fn publish_keeps_to_the_manifest() {
     check(&publish(144, 7, 5, 0), NOT_PERMITTED);
     check(&publish(48, 13, 5, 0), 0);
     check(&publish(48, 13, 0, 5), 0);
-    let small = Caps {
-        publish_bytes_max: 4,
-        ..Caps::DEV
-    };
+    let small = Caps { publish_bytes_max: 4, ..Caps::DEV };
     check_as(&publish(48, 13, 5, 0), manifest(), &small, b"", TOO_LARGE);
-    let little = Caps {
-        effects_bytes_max: 80,
-        ..Caps::DEV
-    };
+    let little = Caps { effects_bytes_max: 80, ..Caps::DEV };
     check_as(&publish(48, 13, 5, 0), manifest(), &little, b"", QUOTA);
     let mut all = manifest();
     all.grants.publish = vec![tidegate_core::topic::Filter::new("#").expect("a filter")];
-    check_as(
-        &publish(128, 10, 5, 0),
-        all.clone(),
-        &Caps::DEV,
-        b"",
-        NOT_PERMITTED,
-    );
+    check_as(&publish(128, 10, 5, 0), all.clone(), &Caps::DEV, b"", NOT_PERMITTED);
     check_as(&publish(144, 7, 5, 0), all, &Caps::DEV, b"", 0);
 }
 
@@ -258,10 +172,7 @@ fn a_published_message_is_what_was_asked_for() {
     let outcome = once(&mut instance);
     assert_eq!(outcome.verdict, Verdict::Done);
     let publish = &outcome.publishes[0];
-    assert_eq!(
-        (publish.topic.as_str(), &*publish.payload),
-        ("devices/7/cmd", &b"value"[..])
-    );
+    assert_eq!((publish.topic.as_str(), &*publish.payload), ("devices/7/cmd", &b"value"[..]));
     assert_eq!((publish.qos, publish.retain), (QoS::AtLeastOnce, true));
 }
 
@@ -274,20 +185,10 @@ const FLOOD: &str = "(local $code i32)
 fn a_publish_flood_ends_at_the_quota_and_the_quota_is_named() {
     let mut instance = loaded(&handler(&format!("{FLOOD} (local.get $code)")));
     let outcome = once(&mut instance);
-    assert_eq!(
-        outcome.verdict,
-        Verdict::Failed(Failure::Quota("publishes"))
-    );
-    assert!(
-        outcome.publishes.is_empty(),
-        "a failed event has no effects"
-    );
+    assert_eq!(outcome.verdict, Verdict::Failed(Failure::Quota("publishes")));
+    assert!(outcome.publishes.is_empty(), "a failed event has no effects");
     let mut instance = loaded(&handler(&format!("{FLOOD} (i32.const 0)")));
-    assert_eq!(
-        once(&mut instance).publishes.len(),
-        4,
-        "a handler may live with the quota"
-    );
+    assert_eq!(once(&mut instance).publishes.len(), 4, "a handler may live with the quota");
 }
 
 #[test]
@@ -316,26 +217,10 @@ fn log_lines_are_bounded_and_clean() {
         line(0, 0, 0),
     )));
     let (lines, dropped) = logs(&mut instance);
-    assert_eq!(
-        lines[0],
-        LogLine {
-            level: 2,
-            text: "line  [31mred\u{fffd}".to_owned()
-        }
-    );
+    assert_eq!(lines[0], LogLine { level: 2, text: "line  [31mred\u{fffd}".to_owned() });
     assert_eq!((lines[1].level, lines[1].text.len()), (5, 512));
-    assert_eq!(
-        lines[2],
-        LogLine {
-            level: 1,
-            text: String::new()
-        }
-    );
-    assert_eq!(
-        (lines.len(), dropped),
-        (3, 1),
-        "the one outside memory is dropped"
-    );
+    assert_eq!(lines[2], LogLine { level: 1, text: String::new() });
+    assert_eq!((lines.len(), dropped), (3, 1), "the one outside memory is dropped");
     let flood = "(local $i i32) (loop $again (call $log (i32.const 3) (i32.const 16) (i32.const 3))
         (local.set $i (i32.add (local.get $i) (i32.const 1)))
         (br_if $again (i32.lt_u (local.get $i) (i32.const 100)))) (i32.const 0)";
@@ -362,9 +247,7 @@ fn chance_follows_from_the_seed_and_the_event() {
     let drawn = |seed: u64, id: u64| {
         let mut instance =
             tidegate_host::load(&draw, manifest().into(), &Caps::DEV, seed).expect("it loads");
-        let outcome = run(&mut instance, vec![event(id, b"", AT_US)])
-            .pop()
-            .expect("it ran");
+        let outcome = run(&mut instance, vec![event(id, b"", AT_US)]).pop().expect("it ran");
         outcome.writes[0].value.clone().expect("a value")
     };
     let first = drawn(1, 1);

@@ -71,13 +71,7 @@ fn grown_memory_shrinks() {
         (i32.store (i32.const 131072) (i32.add (i32.load (i32.const 131072)) (i32.const 1)))
         (i32.add (i32.load (i32.const 131072)) (i32.mul (i32.const 100) (memory.size))))";
     let instance = loaded(&module(&format!("{init} {}", answer(grow))));
-    assert_eq!(
-        (
-            instance.facts().memory_initial_kib,
-            instance.facts().memory_kib
-        ),
-        (64, 192)
-    );
+    assert_eq!((instance.facts().memory_initial_kib, instance.facts().memory_kib), (64, 192));
     check_three(instance, [408, 408, 408]);
 }
 
@@ -87,24 +81,14 @@ fn tables_and_dropped_segments_cost_a_fresh_instance() {
         (type $f (func (result i32))) (func $one (result i32) (i32.const 1)) (func $two (result i32) (i32.const 2))";
     let set = "(block (result i32) (call_indirect (type $f) (i32.const 0)) (table.set $t (i32.const 0) (ref.func $two)))";
     let instance = loaded(&module(&format!("{table} {}", answer(set))));
-    assert_eq!(
-        instance.facts().reset,
-        Reset::FreshInstance {
-            because: "table.set"
-        }
-    );
+    assert_eq!(instance.facts().reset, Reset::FreshInstance { because: "table.set" });
     check_three(instance, [1, 1, 1]);
 
     let segment = "(data $d \"\\05\")";
     let init = "(block (result i32) (memory.init $d (i32.const 5000) (i32.const 0) (i32.const 1))
         (data.drop $d) (i32.load8_u (i32.const 5000)))";
     let instance = loaded(&module(&format!("{segment} {}", answer(init))));
-    assert_eq!(
-        instance.facts().reset,
-        Reset::FreshInstance {
-            because: "data.drop"
-        }
-    );
+    assert_eq!(instance.facts().reset, Reset::FreshInstance { because: "data.drop" });
     check_three(instance, [5, 5, 5]);
 
     let global = "(global $r (mut funcref) (ref.null func)) (elem declare func $two) (func $two)";
@@ -112,9 +96,7 @@ fn tables_and_dropped_segments_cost_a_fresh_instance() {
     let instance = loaded(&module(&format!("{global} {}", answer(once))));
     assert_eq!(
         instance.facts().reset,
-        Reset::FreshInstance {
-            because: "a mutable global that holds a reference"
-        }
+        Reset::FreshInstance { because: "a mutable global that holds a reference" }
     );
     check_three(instance, [1, 1, 1]);
 }
@@ -163,9 +145,7 @@ fn memory_lives_on_where_the_manifest_says_so_until_a_failure() {
         (i32.const 0)";
     let mut instance = loaded_as(&handler(body), living, &Caps::DEV);
     let events = ["a", "b", "x", "c"].iter().enumerate();
-    let events = events
-        .map(|(id, payload)| event(id as u64, payload, AT_US))
-        .collect();
+    let events = events.map(|(id, payload)| event(id as u64, payload, AT_US)).collect();
     let outcomes = run(&mut instance, events);
     let counts: Vec<_> = outcomes
         .iter()
@@ -173,14 +153,8 @@ fn memory_lives_on_where_the_manifest_says_so_until_a_failure() {
         .map(|write| write.map(|write| write.value.as_ref().expect("a value")[0]))
         .collect();
     assert_eq!(counts, [Some(1), Some(2), None, Some(1)]);
-    assert_eq!(
-        outcomes[2].verdict,
-        Verdict::Failed(Failure::Trap("unreachable"))
-    );
-    assert_eq!(
-        *instance.state().get(b"key").expect("counted").1.value,
-        3i64.to_le_bytes()
-    );
+    assert_eq!(outcomes[2].verdict, Verdict::Failed(Failure::Trap("unreachable")));
+    assert_eq!(*instance.state().get(b"key").expect("counted").1.value, 3i64.to_le_bytes());
 }
 
 #[test]
@@ -192,10 +166,8 @@ fn a_trap_and_the_end_of_fuel_leave_nothing() {
         (if (i32.eq (i32.load (i32.const 1040)) (i32.const 2)) (then (loop $l (br $l))))
         (i32.sub (i32.const -1000) (i32.load (i32.const 4096)))";
     let mut instance = loaded(&handler(body));
-    let verdicts: Vec<_> = run(&mut instance, events(3))
-        .into_iter()
-        .map(|outcome| outcome.verdict)
-        .collect();
+    let verdicts: Vec<_> =
+        run(&mut instance, events(3)).into_iter().map(|outcome| outcome.verdict).collect();
     assert_eq!(
         verdicts,
         [
@@ -218,14 +190,8 @@ fn a_rested_instance_wakes_up_as_it_was() {
     for count in 1..4i64 {
         assert_eq!(once(&mut instance).verdict, Verdict::Done);
         instance.rest();
-        assert_eq!(
-            *instance.state().get(b"key").expect("counted").1.value,
-            count.to_le_bytes()
-        );
-        assert_eq!(
-            *instance.state().get(b"value").expect("written").1.value,
-            [40]
-        );
+        assert_eq!(*instance.state().get(b"key").expect("counted").1.value, count.to_le_bytes());
+        assert_eq!(*instance.state().get(b"value").expect("written").1.value, [40]);
         instance.tidy();
     }
 }

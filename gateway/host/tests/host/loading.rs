@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidegate_core::manifest::{Grants, Manifest};
 use tidegate_host::{Caps, Reset, load};
 
 use crate::guest::*;
@@ -47,28 +48,14 @@ fn what_is_no_module_is_refused() {
 
 #[test]
 fn size_and_limits_are_the_boards() {
-    let small = Caps {
-        module_bytes_max: 100,
-        ..Caps::DEV
-    };
-    let error = load(&handler("(i32.const 0)"), Arc::new(manifest()), &small, 1)
-        .err()
-        .expect("too large");
-    assert!(
-        error.to_string().contains("this board allows 100"),
-        "{error}"
-    );
-    let small = Caps {
-        fuel_max: 999_999,
-        ..Caps::DEV
-    };
-    let error = load(&handler("(i32.const 0)"), Arc::new(manifest()), &small, 1)
-        .err()
-        .expect("too much");
-    assert!(
-        error.to_string().contains("`limits.fuel` asks for 1000000"),
-        "{error}"
-    );
+    let small = Caps { module_bytes_max: 100, ..Caps::DEV };
+    let error =
+        load(&handler("(i32.const 0)"), Arc::new(manifest()), &small, 1).err().expect("too large");
+    assert!(error.to_string().contains("this board allows 100"), "{error}");
+    let small = Caps { fuel_max: 999_999, ..Caps::DEV };
+    let error =
+        load(&handler("(i32.const 0)"), Arc::new(manifest()), &small, 1).err().expect("too much");
+    assert!(error.to_string().contains("`limits.fuel` asks for 1000000"), "{error}");
 }
 
 #[test]
@@ -104,22 +91,13 @@ fn only_imports_of_the_abi_exist() {
 #[test]
 fn exports_are_there_and_of_their_type() {
     check_text(&format!("(module {INBOX} {EVENT})"), &["0 memories"]);
-    check_text(
-        &format!("(module (memory 1) {INBOX} {EVENT})"),
-        &["does not export `memory`"],
-    );
+    check_text(&format!("(module (memory 1) {INBOX} {EVENT})"), &["does not export `memory`"]);
     check_text(
         &format!(r#"(module (memory 1) (func (export "memory")) {INBOX} {EVENT})"#),
         &["`memory` as a function"],
     );
-    check_text(
-        &format!("(module {MEMORY} {EVENT})"),
-        &["`tidegate_inbox`", "() -> i64"],
-    );
-    check_text(
-        &format!("(module {MEMORY} {INBOX})"),
-        &["`on_event`", "(i32) -> i32"],
-    );
+    check_text(&format!("(module {MEMORY} {EVENT})"), &["`tidegate_inbox`", "() -> i64"]);
+    check_text(&format!("(module {MEMORY} {INBOX})"), &["`on_event`", "(i32) -> i32"]);
     check_text(
         &format!(
             r#"(module {MEMORY} {INBOX} (func (export "on_event") (result i32) (i32.const 0)))"#
@@ -156,14 +134,8 @@ fn memory_and_table_have_limits() {
         &format!(r#"(module (memory (export "memory") 65536) {INBOX} {EVENT})"#),
         &["4194304 KiB"],
     );
-    check_text(
-        &format!("(module {MEMORY} (memory 1) {INBOX} {EVENT})"),
-        &["2 memories"],
-    );
-    check_text(
-        &format!(r#"(module (memory (export "memory") i64 1) {INBOX} {EVENT})"#),
-        &["64"],
-    );
+    check_text(&format!("(module {MEMORY} (memory 1) {INBOX} {EVENT})"), &["2 memories"]);
+    check_text(&format!(r#"(module (memory (export "memory") i64 1) {INBOX} {EVENT})"#), &["64"]);
     check_text(
         &format!("(module {MEMORY} (table 5000 funcref) {INBOX} {EVENT})"),
         &["5000 table elements", "4096"],
@@ -180,14 +152,8 @@ fn memory_and_table_have_limits() {
 
 #[test]
 fn what_is_invalid_is_refused() {
-    check_text(
-        &format!("(module {MEMORY} {INBOX} {EVENT} (func (i32.add)))"),
-        &["not valid"],
-    );
-    check_text(
-        &format!("(module {MEMORY} {INBOX} {EVENT} (func (param v128)))"),
-        &["SIMD"],
-    );
+    check_text(&format!("(module {MEMORY} {INBOX} {EVENT} (func (i32.add)))"), &["not valid"]);
+    check_text(&format!("(module {MEMORY} {INBOX} {EVENT} (func (param v128)))"), &["SIMD"]);
     check_text(
         &format!("(module {MEMORY} {INBOX} {EVENT} (func $f return_call $f))"),
         &["tail calls"],
@@ -211,23 +177,15 @@ fn the_inbox_must_lie_in_memory() {
     check_text(&inbox(u64::MAX), &["4294967295"]);
     check_text(&inbox((0xffff_ffff << 32) | 1), &["4294967295 bytes at 1"]);
     let last = wasm(&inbox((72 << 32) | 65_464));
-    assert_eq!(
-        once(&mut loaded(&last)).verdict,
-        tidegate_core::job::Verdict::Done
-    );
+    assert_eq!(once(&mut loaded(&last)).verdict, tidegate_core::job::Verdict::Done);
 }
 
 #[test]
 fn init_runs_within_limits_and_without_effects() {
     let init = |body: &str| {
-        module(&format!(
-            r#"(func (export "tidegate_init") (result i32) {body}) {EVENT}"#
-        ))
+        module(&format!(r#"(func (export "tidegate_init") (result i32) {body}) {EVENT}"#))
     };
-    check_refused(
-        &init("(loop $l (br $l)) (i32.const 0)"),
-        &["`tidegate_init` failed", "fuel"],
-    );
+    check_refused(&init("(loop $l (br $l)) (i32.const 0)"), &["`tidegate_init` failed", "fuel"]);
     check_refused(&init("unreachable"), &["it trapped (unreachable)"]);
     check_refused(&init("(i32.const -11)"), &["it returned -11"]);
     check_refused(&init("(i32.const -5)"), &["it returned -5"]);
@@ -263,20 +221,29 @@ fn facts_say_what_a_module_is() {
     let instance = loaded(&bytes);
     let facts = instance.facts();
     assert_eq!(facts.module_bytes, bytes.len());
-    assert_eq!(
-        (
-            facts.memory_initial_kib,
-            facts.memory_max_kib,
-            facts.memory_kib
-        ),
-        (64, None, 64)
-    );
+    assert_eq!((facts.memory_initial_kib, facts.memory_max_kib, facts.memory_kib), (64, None, 64));
     assert_eq!((facts.imports.len(), facts.imports[0]), (15, "ev_read"));
     assert_eq!(facts.exports, ["memory", "tidegate_inbox", "on_event"]);
-    assert_eq!(
-        (facts.inbox_bytes, facts.image_bytes, facts.globals_restored),
-        (512, 1024, 1)
-    );
+    assert_eq!((facts.inbox_bytes, facts.image_bytes, facts.globals_restored), (512, 1024, 1));
     assert_eq!(facts.reset, Reset::Image);
     assert!(facts.init_fuel > 0 && facts.init_fuel < 10);
+}
+
+#[test]
+fn an_import_that_the_manifest_grants_nothing_of_is_refused_by_name() {
+    let module = wasm(
+        r#"(module
+            (import "tidegate1" "publish" (func (param i32 i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (func (export "tidegate_inbox") (result i64) (i64.const 0x40000000400))
+            (func (export "on_event") (param i32) (result i32) (i32.const 0)))"#,
+    );
+    let granted = load(&module, Arc::new(manifest()), &Caps::DEV, 1);
+    assert!(granted.is_ok());
+    let manifest = Manifest { grants: Grants::default(), ..manifest() };
+    let Err(error) = load(&module, Arc::new(manifest), &Caps::DEV, 1) else {
+        panic!("it must be refused");
+    };
+    assert!(error.to_string().contains("`tidegate1.publish`"), "{error}");
+    assert!(error.to_string().contains("[grants] publish"), "{error}");
 }

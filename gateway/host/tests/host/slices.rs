@@ -26,11 +26,7 @@ fn sliced(instance: &mut Instance, count: u64, slice: u64) -> (Vec<EventOutcome>
 
 /// Everything an outcome holds, as text.
 fn shown(instance: &mut Instance, count: u64, slice: u64) -> String {
-    format!(
-        "{:?} {:?}",
-        sliced(instance, count, slice).0,
-        instance.state()
-    )
+    format!("{:?} {:?}", sliced(instance, count, slice).0, instance.state())
 }
 
 /// Some of everything: arithmetic, memory, bulk instructions, host calls that cost more than a slice,
@@ -67,9 +63,9 @@ fn what_comes_out_does_not_depend_on_the_slice() {
     let fresh = || loaded_as(&guest, few.clone(), &Caps::DEV);
     let whole = shown(&mut fresh(), 14, u64::MAX);
     assert!(whole.contains("OutOfFuel") && whole.contains("unreachable") && whole.contains("Done"));
-    for slice in [
-        1, 2, 3, 7, 10, 31, 64, 100, 333, 1_000, 1_024, 5_000, 19_999, 20_000, 20_001, 300_000,
-    ] {
+    for slice in
+        [1, 2, 3, 7, 10, 31, 64, 100, 333, 1_000, 1_024, 5_000, 19_999, 20_000, 20_001, 300_000]
+    {
         assert_eq!(shown(&mut fresh(), 14, slice), whole, "slices of {slice}");
     }
 }
@@ -83,11 +79,7 @@ fn every_limit_of_fuel_gives_the_same_with_every_slice() {
         let fresh = || loaded_as(&guest, little.clone(), &Caps::DEV);
         let whole = shown(&mut fresh(), 2, u64::MAX);
         for slice in [1, 50, 1_000] {
-            assert_eq!(
-                shown(&mut fresh(), 2, slice),
-                whole,
-                "fuel {fuel}, slices of {slice}"
-            );
+            assert_eq!(shown(&mut fresh(), 2, slice), whole, "fuel {fuel}, slices of {slice}");
         }
         let used = sliced(&mut fresh(), 2, 9).0;
         assert!(used.iter().all(|outcome| outcome.fuel_used <= fuel));
@@ -114,16 +106,9 @@ fn no_event_starts_in_a_slice_that_is_used_up() {
     let body = "(drop (call $random (i32.const 0) (i32.const 65536)))
         (i32.sub (i32.const -1000) (i32.wrap_i64 (call $now_us (i32.const 2))))";
     let mut instance = loaded(&handler(body));
-    assert!(matches!(
-        instance.start(job(events(2)), 1000, now_at(1)),
-        Step::Parked
-    ));
+    assert!(matches!(instance.start(job(events(2)), 1000, now_at(1)), Step::Parked));
     let outcome = instance.resume(100_000, now_at(2)).finished();
-    let verdicts: Vec<_> = outcome
-        .events
-        .into_iter()
-        .map(|event| event.verdict)
-        .collect();
+    let verdicts: Vec<_> = outcome.events.into_iter().map(|event| event.verdict).collect();
     let returned = |code| Verdict::Failed(Failure::Returned(code));
     assert_eq!(verdicts, [returned(-1001), returned(-1002)]);
 }
@@ -131,30 +116,14 @@ fn no_event_starts_in_a_slice_that_is_used_up() {
 #[test]
 fn a_deadline_is_seen_when_a_slice_ends() {
     let mut instance = loaded(&handler("(loop $l (br $l)) (i32.const 0)"));
-    assert!(matches!(
-        instance.start(job(events(1)), 1000, now_at(7_000)),
-        Step::Parked
-    ));
-    assert!(
-        matches!(instance.resume(1000, now_at(107_000)), Step::Parked),
-        "to the millisecond"
-    );
+    assert!(matches!(instance.start(job(events(1)), 1000, now_at(7_000)), Step::Parked));
+    assert!(matches!(instance.resume(1000, now_at(107_000)), Step::Parked), "to the millisecond");
     let Step::Finished(outcome) = instance.resume(1000, now_at(107_001)) else {
         panic!("it has taken too long");
     };
-    assert_eq!(
-        outcome.events[0].verdict,
-        Verdict::Failed(Failure::Deadline)
-    );
+    assert_eq!(outcome.events[0].verdict, Verdict::Failed(Failure::Deadline));
     assert!(outcome.events[0].fuel_used >= 1_000);
-    assert_eq!(
-        instance
-            .start(job(vec![]), 1, now_at(0))
-            .finished()
-            .events
-            .len(),
-        0
-    );
+    assert_eq!(instance.start(job(vec![]), 1, now_at(0)).finished().events.len(), 0);
 }
 
 #[test]
@@ -170,13 +139,7 @@ fn each_event_has_its_own_deadline() {
     }
     let outcome = step.finished();
     assert!(at > 300_000);
-    assert!(
-        outcome
-            .events
-            .iter()
-            .all(|event| event.verdict == Verdict::Done),
-        "{outcome:?}"
-    );
+    assert!(outcome.events.iter().all(|event| event.verdict == Verdict::Done), "{outcome:?}");
 }
 
 #[test]
@@ -186,16 +149,10 @@ fn a_retry_ends_the_job() {
     for slice in [1, u64::MAX] {
         let mut instance = loaded(&handler(body));
         let (outcomes, _) = sliced(&mut instance, 5, slice);
-        let verdicts: Vec<_> = outcomes
-            .iter()
-            .map(|outcome| outcome.verdict.clone())
-            .collect();
+        let verdicts: Vec<_> = outcomes.iter().map(|outcome| outcome.verdict.clone()).collect();
         assert_eq!(verdicts, [Verdict::Done, Verdict::Done, Verdict::Retry]);
         assert!(outcomes[2].writes.is_empty());
-        assert_eq!(
-            *instance.state().get(b"key").expect("counted").1.value,
-            2i64.to_le_bytes()
-        );
+        assert_eq!(*instance.state().get(b"key").expect("counted").1.value, 2i64.to_le_bytes());
         assert!(!instance.is_parked());
     }
 }

@@ -13,10 +13,7 @@ const VERSION: &str = "(i32.load (i32.const 8192))";
 /// The value of the last of several expressions.
 fn all(expressions: &[&str]) -> String {
     let (last, first) = expressions.split_last().expect("at least one");
-    let first: String = first
-        .iter()
-        .map(|expression| format!("(drop {expression})"))
-        .collect();
+    let first: String = first.iter().map(|expression| format!("(drop {expression})")).collect();
     format!("(block (result i32) {first} {last})")
 }
 
@@ -67,20 +64,11 @@ fn what_is_too_long_or_makes_no_sense_is_refused() {
 fn reads_see_own_writes() {
     check(GET, -3);
     check(&all(&[SET, GET]), 5);
-    check(
-        &all(&[SET, GET, "(i32.load8_u (i32.const 4097))"]),
-        i32::from(b'a'),
-    );
+    check(&all(&[SET, GET, "(i32.load8_u (i32.const 4097))"]), i32::from(b'a'));
     check(&all(&[SET, GET, VERSION]), 1);
     check("(call $state_del (i32.const 16) (i32.const 3))", -3);
-    check(
-        &all(&[SET, "(call $state_del (i32.const 16) (i32.const 3))"]),
-        0,
-    );
-    check(
-        &all(&[SET, "(call $state_del (i32.const 16) (i32.const 3))", GET]),
-        -3,
-    );
+    check(&all(&[SET, "(call $state_del (i32.const 16) (i32.const 3))"]), 0);
+    check(&all(&[SET, "(call $state_del (i32.const 16) (i32.const 3))", GET]), -3);
     // Too long for the buffer: the length and the version, but no byte of the value.
     let short = "(call $state_get (i32.const 16) (i32.const 3) (i32.const 4096) (i32.const 4) (i32.const 8192))";
     check(&all(&[SET, short]), 5);
@@ -101,10 +89,7 @@ fn compare_and_set_finds_conflicts() {
     ])));
     for version in 1..4 {
         assert_eq!(once(&mut instance).verdict, Verdict::Done);
-        assert_eq!(
-            instance.state().get(b"key").expect("written").1.version,
-            version
-        );
+        assert_eq!(instance.state().get(b"key").expect("written").1.version, version);
     }
 }
 
@@ -118,10 +103,7 @@ fn counters_count() {
     check(&all(&[&add(i64::MAX), &add(1)]), -1);
     let mut instance = loaded(&handler(&add(2)));
     run(&mut instance, events(3));
-    assert_eq!(
-        *instance.state().get(b"key").expect("written").1.value,
-        6i64.to_le_bytes()
-    );
+    assert_eq!(*instance.state().get(b"key").expect("written").1.value, 6i64.to_le_bytes());
 }
 
 #[test]
@@ -136,15 +118,10 @@ fn values_expire_by_the_events_time() {
         event(3, b"read", AT_US + 2_000_000),
         event(4, b"read", AT_US),
     ];
-    let verdicts: Vec<_> = run(&mut instance, events)
-        .into_iter()
-        .map(|outcome| outcome.verdict)
-        .collect();
+    let verdicts: Vec<_> =
+        run(&mut instance, events).into_iter().map(|outcome| outcome.verdict).collect();
     let absent = Verdict::Failed(Failure::Returned(-3));
-    assert_eq!(
-        verdicts,
-        [Verdict::Done, Verdict::Done, absent, Verdict::Done]
-    );
+    assert_eq!(verdicts, [Verdict::Done, Verdict::Done, absent, Verdict::Done]);
 }
 
 /// Writes `count` keys of 4 bytes (0, 1, ...) with the first 64 bytes of memory, returns the last answer.
@@ -161,27 +138,17 @@ fn writer(count: u32, vlen: u32) -> String {
 
 #[test]
 fn quotas_are_answered_with_quota() {
-    let caps = Caps {
-        state_keys_max: 10,
-        state_bytes_max: 10_000,
-        effects_bytes_max: 2_000,
-        ..Caps::DEV
-    };
+    let caps =
+        Caps { state_keys_max: 10, state_bytes_max: 10_000, effects_bytes_max: 2_000, ..Caps::DEV };
     check_as(&writer(10, 1), manifest(), &caps, b"", 0);
     check_as(&writer(11, 1), manifest(), &caps, b"", -7);
     check_as(&writer(1, 9_000), manifest(), &caps, b"", -7);
-    let caps = Caps {
-        state_bytes_max: 500,
-        ..caps
-    };
+    let caps = Caps { state_bytes_max: 500, ..caps };
     check_as(&writer(5, 96), manifest(), &caps, b"", 0);
     check_as(&writer(6, 96), manifest(), &caps, b"", -7);
     let mut instance = loaded_as(&handler(&writer(6, 96)), manifest(), &caps);
     let outcome = once(&mut instance);
-    assert_eq!(
-        outcome.verdict,
-        Verdict::Failed(Failure::Quota("state_bytes_max"))
-    );
+    assert_eq!(outcome.verdict, Verdict::Failed(Failure::Quota("state_bytes_max")));
     assert!(outcome.writes.is_empty() && instance.state().is_empty());
 }
 
@@ -203,18 +170,8 @@ fn listing_goes_on_where_it_stopped() {
     check(&all(&[&fill, &list(start, 29)]), 24);
     check(&all(&[&fill, &list(start, 29), next]), 4);
     check(&all(&[&fill, &list("(i64.const 4)", 29)]), 6);
-    check(
-        &all(&[
-            &fill,
-            &list("(i64.const 4)", 29),
-            "(i32.load8_u (i32.const 4101))",
-        ]),
-        5,
-    );
-    check(
-        &all(&[&fill, &list("(i64.const 0x7fffffffffffffff)", 29), next]),
-        -1,
-    );
+    check(&all(&[&fill, &list("(i64.const 4)", 29), "(i32.load8_u (i32.const 4101))"]), 5);
+    check(&all(&[&fill, &list("(i64.const 0x7fffffffffffffff)", 29), next]), -1);
     check(&all(&[&fill, &list(start, 5)]), -5);
     let prefix = "(call $state_list (i32.const 16) (i32.const 2) (i64.const 0) (i32.const 4096) (i32.const 64) (i32.const 9000))";
     check(&all(&[&fill, SET, prefix]), 5);
@@ -236,9 +193,5 @@ fn writes_come_in_order_of_key_and_a_failed_event_leaves_none() {
     assert_eq!((instance.state().len(), instance.state().version()), (3, 1));
     let mut copy = tidegate_host::Table::default();
     copy.apply(&outcomes[1].writes, AT_US);
-    assert_eq!(
-        &copy,
-        instance.state(),
-        "the journal's writes give the same table"
-    );
+    assert_eq!(&copy, instance.state(), "the journal's writes give the same table");
 }

@@ -39,31 +39,15 @@ fn a_broken_promise_traps_at_the_first_byte_behind() {
     check("", &store_at(4112), &above);
     check("", &store_at(65_535), &above);
     check("", &store_at(u32::MAX), &above);
-    check(
-        "",
-        "(i32.load (local.get $len)) (i32.load offset=4112 (i32.const 0)) drop",
-        &above,
-    );
-    check(
-        "",
-        "(memory.fill (i32.const 4096) (i32.const 7) (i32.const 17)) (i32.const 0)",
-        &above,
-    );
-    check(
-        "",
-        "(memory.copy (i32.const 0) (i32.const 4096) (i32.const 17)) (i32.const 0)",
-        &above,
-    );
+    check("", "(i32.load (local.get $len)) (i32.load offset=4112 (i32.const 0)) drop", &above);
+    check("", "(memory.fill (i32.const 4096) (i32.const 7) (i32.const 17)) (i32.const 0)", &above);
+    check("", "(memory.copy (i32.const 0) (i32.const 4096) (i32.const 17)) (i32.const 0)", &above);
     let last = "(memory.fill (i32.const 4096) (i32.const 7) (i32.const 16)) (i32.load8_u (i32.const 4112))";
     check("", last, &above);
     // A host call does not write there either.
     let random = "(call $random (i32.const 4096) (i32.const 17))";
     check("", random, &Verdict::Failed(Failure::Returned(-2)));
-    check(
-        "",
-        "(call $random (i32.const 4096) (i32.const 16))",
-        &Verdict::Done,
-    );
+    check("", "(call $random (i32.const 4096) (i32.const 16))", &Verdict::Done);
 }
 
 #[test]
@@ -97,10 +81,7 @@ fn a_stack_that_is_used_up_has_its_own_name() {
     let event = |body: &str| {
         format!(r#"(func (export "on_event") (param i32) (result i32) {body} (i32.const 0))"#)
     };
-    let mut pages = loaded(&module(&format!(
-        "{deep} {}",
-        event("(call $deep (i32.const 8))")
-    )));
+    let mut pages = loaded(&module(&format!("{deep} {}", event("(call $deep (i32.const 8))"))));
     assert_eq!(once(&mut pages).verdict, trap("memory-stack-overflow"));
     let rest = format!(
         "(global (mut i32) (i32.const -5)) {}",
@@ -118,18 +99,9 @@ fn who_asks_for_memory_or_says_nothing_clear_keeps_the_pages() {
         (base, "(memory.grow (i32.const 0)) drop"),
         (base, "(memory.size) drop"),
         ("", ""),
-        (
-            r#"(global (export "__heap_base") (mut i32) (i32.const 4106))"#,
-            "",
-        ),
-        (
-            r#"(global (export "__heap_base") i64 (i64.const 4106))"#,
-            "",
-        ),
-        (
-            r#"(global (export "__heap_base") i32 (i32.const 65536))"#,
-            "",
-        ),
+        (r#"(global (export "__heap_base") (mut i32) (i32.const 4106))"#, ""),
+        (r#"(global (export "__heap_base") i64 (i64.const 4106))"#, ""),
+        (r#"(global (export "__heap_base") i32 (i32.const 65536))"#, ""),
         (r#"(global (export "__heap_base") i32 (i32.const -1))"#, ""),
         (r#"(func (export "__heap_base"))"#, ""),
     ] {
@@ -137,11 +109,7 @@ fn who_asks_for_memory_or_says_nothing_clear_keeps_the_pages() {
             r#"{rest} (func (export "on_event") (param i32) (result i32) {body} {more} (i32.const 0))"#
         )));
         let facts = instance.facts();
-        assert_eq!(
-            (facts.memory_kib, facts.memory_is_tight),
-            (64, false),
-            "{rest} {more}"
-        );
+        assert_eq!((facts.memory_kib, facts.memory_is_tight), (64, false), "{rest} {more}");
         assert_eq!(facts.reset, Reset::Image);
         assert_eq!(once(&mut instance).verdict, Verdict::Done, "{rest} {more}");
     }

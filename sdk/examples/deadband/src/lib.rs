@@ -31,9 +31,7 @@ mod tests {
 
     fn gateway() -> Harness {
         let harness = Harness::new(on_event).grant("readings/+");
-        harness
-            .config("deadband", "0.5")
-            .config("heartbeat_s", "60")
+        harness.config("deadband", "0.5").config("heartbeat_s", "60")
     }
 
     /// Sends a value; whether it was forwarded.
@@ -46,15 +44,9 @@ mod tests {
     fn a_bad_config_fails_the_event() {
         let mut gateway = gateway().config("deadband", "half");
         assert_eq!(forwards(&mut gateway, r#"{"value":1}"#), Ok(true));
-        assert_eq!(
-            forwards(&mut gateway, r#"{"value":2}"#),
-            Err(Error::Argument)
-        );
+        assert_eq!(forwards(&mut gateway, r#"{"value":2}"#), Err(Error::Argument));
         let mut gateway = Harness::new(on_event).grant("readings/+");
-        assert_eq!(
-            forwards(&mut gateway, r#"{"value":1}"#),
-            Err(Error::NotFound)
-        );
+        assert_eq!(forwards(&mut gateway, r#"{"value":1}"#), Err(Error::NotFound));
         assert!(gateway.keys().is_empty());
     }
 

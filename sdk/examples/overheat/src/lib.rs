@@ -42,36 +42,19 @@ mod tests {
     #[test]
     fn what_is_no_reading_changes_nothing() {
         let mut gateway = gateway();
-        for payload in [
-            "",
-            "not json",
-            "{}",
-            r#"{"temp":"hot"}"#,
-            r#"{"temp":null}"#,
-        ] {
+        for payload in ["", "not json", "{}", r#"{"temp":"hot"}"#, r#"{"temp":null}"#] {
             let outcome = gateway.send("devices/7/telemetry", payload);
             assert_eq!(outcome.result, Ok(()), "{payload}");
-            assert!(
-                outcome.published.is_empty() && gateway.keys().is_empty(),
-                "{payload}"
-            );
+            assert!(outcome.published.is_empty() && gateway.keys().is_empty(), "{payload}");
         }
     }
 
     #[test]
     fn sixty_is_not_above_sixty() {
         let mut gateway = gateway();
-        assert!(
-            gateway
-                .send("devices/7/telemetry", r#"{"temp":60,"seq":1}"#)
-                .published
-                .is_empty()
-        );
+        assert!(gateway.send("devices/7/telemetry", r#"{"temp":60,"seq":1}"#).published.is_empty());
         let outcome = gateway.send("devices/7/telemetry", r#"{"temp":60.5,"seq":2}"#);
-        assert_eq!(
-            outcome.published,
-            [("devices/7/cmd", r#"{"fan":"on","ewma":60.1,"seq":2}"#)]
-        );
+        assert_eq!(outcome.published, [("devices/7/cmd", r#"{"fan":"on","ewma":60.1,"seq":2}"#)]);
     }
 
     #[test]
@@ -79,10 +62,7 @@ mod tests {
         let mut gateway = gateway();
         gateway.send("devices/a/telemetry", r#"{"temp":20,"seq":1}"#);
         let outcome = gateway.send("devices/b/telemetry", r#"{"temp":71.3,"seq":17}"#);
-        assert_eq!(
-            outcome.published,
-            [("devices/b/cmd", r#"{"fan":"on","ewma":71.3,"seq":17}"#)]
-        );
+        assert_eq!(outcome.published, [("devices/b/cmd", r#"{"fan":"on","ewma":71.3,"seq":17}"#)]);
         assert_eq!(gateway.state_f64("a"), Some(20.0));
         assert_eq!(gateway.state_f64("b"), Some(71.3));
     }
@@ -98,11 +78,7 @@ mod tests {
             let payload = format!(r#"{{"temp":{temp:?},"seq":{seq}}}"#);
             let outcome = gateway.send("devices/7/telemetry", payload);
             assert_eq!(gateway.state_f64("7"), Some(ewma));
-            assert_eq!(
-                outcome.published.len(),
-                usize::from(ewma > 60.0),
-                "ewma {ewma}"
-            );
+            assert_eq!(outcome.published.len(), usize::from(ewma > 60.0), "ewma {ewma}");
         }
     }
 

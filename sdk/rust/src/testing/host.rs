@@ -51,11 +51,7 @@ pub(super) fn run(
         }
         Err(_) => Vec::new(),
     };
-    Outcome {
-        result,
-        published,
-        logs: call.logs,
-    }
+    Outcome { result, published, logs: call.logs }
 }
 
 fn with<T>(act: impl FnOnce(&mut Call) -> T) -> T {

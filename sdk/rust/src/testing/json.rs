@@ -20,9 +20,7 @@ pub(super) enum Document {
 impl Document {
     /// Reads a payload; nothing when it is not one JSON document.
     pub fn new(payload: &[u8]) -> Option<Document> {
-        let mut reader = Reader {
-            rest: core::str::from_utf8(payload).ok()?,
-        };
+        let mut reader = Reader { rest: core::str::from_utf8(payload).ok()? };
         let document = reader.value(0)?;
         reader.skip_space();
         reader.rest.is_empty().then_some(document)
@@ -34,11 +32,9 @@ impl Document {
             return Some(self);
         }
         path.split('.').try_fold(self, |at, segment| match at {
-            Document::Object(members) => members
-                .iter()
-                .rev()
-                .find(|(key, _)| key == segment)
-                .map(|(_, value)| value),
+            Document::Object(members) => {
+                members.iter().rev().find(|(key, _)| key == segment).map(|(_, value)| value)
+            }
             Document::Array(elements) if segment.bytes().all(|byte| byte.is_ascii_digit()) => {
                 elements.get(segment.parse::<usize>().ok()?)
             }
@@ -47,19 +43,11 @@ impl Document {
     }
 
     pub fn number(&self) -> Option<f64> {
-        if let Document::Number(number) = self {
-            Some(*number)
-        } else {
-            None
-        }
+        if let Document::Number(number) = self { Some(*number) } else { None }
     }
 
     pub fn text(&self) -> Option<&str> {
-        if let Document::Text(text) = self {
-            Some(text)
-        } else {
-            None
-        }
+        if let Document::Text(text) = self { Some(text) } else { None }
     }
 }
 
@@ -130,11 +118,7 @@ impl<'a> Reader<'a> {
             self.digits()?;
         }
         let number: f64 = whole[..whole.len() - self.rest.len()].parse().ok()?;
-        Some(if number.is_finite() {
-            Document::Number(number)
-        } else {
-            Document::Other
-        })
+        Some(if number.is_finite() { Document::Number(number) } else { Document::Other })
     }
 
     fn digits(&mut self) -> Option<()> {
@@ -269,9 +253,9 @@ mod tests {
 
     #[test]
     fn paths_lead_to_numbers_and_strings_only() {
-        for nowhere in [
-            "x", "t.x", "n.a.4", "n.a.-1", "n.a.+1", "n.a.", "t.u", "t.", "big", "yes", "n", "s.0",
-        ] {
+        for nowhere in
+            ["x", "t.x", "n.a.4", "n.a.-1", "n.a.+1", "n.a.", "t.u", "t.", "big", "yes", "n", "s.0"]
+        {
             check(nowhere, None, None);
         }
         check("t", Some(1.5), None);

@@ -82,11 +82,7 @@ impl Harness {
 
     /// Delivers a message to the handler.
     pub fn send(&mut self, topic: &str, payload: impl AsRef<[u8]>) -> Outcome {
-        self.deliver(Message {
-            topic,
-            payload: payload.as_ref(),
-            ..Message::default()
-        })
+        self.deliver(Message { topic, payload: payload.as_ref(), ..Message::default() })
     }
 
     /// As [`Harness::send`], with everything a message can carry.
@@ -119,9 +115,6 @@ impl Harness {
 
     /// Every key, in order, as text.
     pub fn keys(&self) -> Vec<String> {
-        self.world
-            .keys(b"")
-            .map(|key| String::from_utf8_lossy(key).into_owned())
-            .collect()
+        self.world.keys(b"").map(|key| String::from_utf8_lossy(key).into_owned()).collect()
     }
 }

@@ -22,13 +22,7 @@ pub struct Message<'a> {
 
 impl Default for Message<'_> {
     fn default() -> Self {
-        Message {
-            topic: "test",
-            payload: b"",
-            source: "test",
-            attempt: 0,
-            flags: 0,
-        }
+        Message { topic: "test", payload: b"", source: "test", attempt: 0, flags: 0 }
     }
 }
 

@@ -54,22 +54,14 @@ impl World {
     }
 
     fn lives(&self, entry: &Entry) -> bool {
-        entry
-            .expires_us
-            .is_none_or(|expires_us| self.wall_us < expires_us)
+        entry.expires_us.is_none_or(|expires_us| self.wall_us < expires_us)
     }
 
     pub fn put(&mut self, key: &[u8], value: &[u8], ttl_s: u32) {
         self.version += 1;
         let expires_us = (ttl_s > 0).then(|| self.wall_us + i64::from(ttl_s) * 1_000_000);
-        self.state.insert(
-            key.into(),
-            Entry {
-                value: value.into(),
-                version: self.version,
-                expires_us,
-            },
-        );
+        self.state
+            .insert(key.into(), Entry { value: value.into(), version: self.version, expires_us });
     }
 
     pub fn remove(&mut self, key: &[u8]) -> bool {

@@ -59,12 +59,8 @@ impl Arguments {
             None | Some("--help" | "-h") => Command::Help,
             Some("reaction") => Command::Reaction,
             Some("throughput") => Command::Throughput,
-            Some("native") => Command::Native {
-                broker: address(words.next())?,
-            },
-            Some("echo-door") => Command::EchoDoor {
-                listen: address(words.next())?,
-            },
+            Some("native") => Command::Native { broker: address(words.next())? },
+            Some("echo-door") => Command::EchoDoor { listen: address(words.next())? },
             Some(other) => return Err(format!("unknown command {other}")),
         };
         let mut arguments = Arguments {

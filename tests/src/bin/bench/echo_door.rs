@@ -30,9 +30,7 @@ struct Door {
 
 /// Answers for ever.
 pub fn run(listen: SocketAddr) -> Result<(), Problem> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, serve(listen))
 }
 
@@ -72,9 +70,7 @@ impl Door {
             self.flush().await;
         }
         self.sockets.borrow_mut().remove(&conn);
-        self.broker
-            .borrow_mut()
-            .handle_disconnected(self.now(), WallTime::default(), conn);
+        self.broker.borrow_mut().handle_disconnected(self.now(), WallTime::default(), conn);
     }
 
     /// Feeds the broker and answers what comes out.
@@ -124,17 +120,11 @@ impl Door {
 
 /// What `overheat` would say, without looking at the temperature.
 fn answer(message: &Message) -> Option<Message> {
-    let device = message
-        .topic
-        .as_str()
-        .strip_prefix("devices/")?
-        .strip_suffix("/telemetry")?;
+    let device = message.topic.as_str().strip_prefix("devices/")?.strip_suffix("/telemetry")?;
     let seq = seq_of(&message.payload)?;
     Some(Message {
         topic: Topic::new(&format!("devices/{device}/cmd")).ok()?,
-        payload: format!("{{\"fan\":\"on\",\"ewma\":71.3,\"seq\":{seq}}}")
-            .into_bytes()
-            .into(),
+        payload: format!("{{\"fan\":\"on\",\"ewma\":71.3,\"seq\":{seq}}}").into_bytes().into(),
         source: "echo".into(),
         hops: 1,
         ..message.clone()

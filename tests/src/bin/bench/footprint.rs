@@ -50,15 +50,8 @@ pub fn memory(overheat: &Handler, placement: &Placement) -> Result<Vec<Goal>, Pr
         std::thread::sleep(Duration::from_millis(500));
         let pid = daemon.process.pid();
         let idle = procfs::memory(pid).ok_or("the daemon is gone")?;
-        let target = Target {
-            address: daemon.address,
-            answers: "devices/+/cmd",
-        };
-        let load = Load {
-            seconds: 3.0,
-            devices: DEVICES,
-            ..Load::default()
-        };
+        let target = Target { address: daemon.address, answers: "devices/+/cmd" };
+        let load = Load { seconds: 3.0, devices: DEVICES, ..Load::default() };
         let measured = load::run(&target, &load, || ())?;
         let loaded = procfs::memory(pid).ok_or("the daemon is gone")?;
         say(&json!({
@@ -123,10 +116,5 @@ pub fn start(overheat: &Handler, placement: &Placement) -> Result<Vec<Goal>, Pro
 pub fn binary(daemon: &Path) -> Result<Vec<Goal>, Problem> {
     let bytes = fs::metadata(daemon)?.len();
     say(&json!({"kind": "binary", "bytes": bytes}));
-    Ok(vec![Goal::at_most(
-        "daemon binary",
-        "MB",
-        vec![bytes as f64 / 1e6],
-        5.0,
-    )])
+    Ok(vec![Goal::at_most("daemon binary", "MB", vec![bytes as f64 / 1e6], 5.0)])
 }

@@ -38,12 +38,7 @@ impl Goal {
     }
 
     fn new(what: &str, unit: &'static str, values: Vec<f64>, bound: Bound) -> Goal {
-        Goal {
-            what: what.to_owned(),
-            unit,
-            values,
-            bound,
-        }
+        Goal { what: what.to_owned(), unit, values, bound }
     }
 
     pub fn measured(&self) -> f64 {

@@ -67,10 +67,7 @@ fn manifest(handler: &Handler) -> Result<Manifest, Problem> {
 fn event(number: u64) -> Result<Event, Problem> {
     let mut packet = Vec::new();
     Telemetry::new(&format!("d{number:03}")).write(SEQ_FIRST + number, &mut packet);
-    let start = packet
-        .iter()
-        .position(|byte| *byte == b'{')
-        .ok_or("a payload")?;
+    let start = packet.iter().position(|byte| *byte == b'{').ok_or("a payload")?;
     let message = Message {
         topic: Topic::new(&format!("devices/d{number:03}/telemetry"))?,
         payload: packet[start..].into(),
@@ -81,13 +78,7 @@ fn event(number: u64) -> Result<Event, Problem> {
         at: WallTime::default(),
         hops: 0,
     };
-    Ok(Event {
-        id: number,
-        message: Arc::new(message),
-        ticket: None,
-        attempt: 0,
-        first: false,
-    })
+    Ok(Event { id: number, message: Arc::new(message), ticket: None, attempt: 0, first: false })
 }
 
 /// Microseconds for an event over one round, in jobs of `batch` events.
@@ -95,14 +86,8 @@ fn round_us(instance: &mut Instance, events: &[Event], batch: usize) -> Result<f
     let start = Instant::now();
     let mut done = 0;
     while done < EVENTS {
-        let events = (0..batch)
-            .map(|n| events[(done + n) % events.len()].clone())
-            .collect();
-        let job = Job {
-            id: JobId(done as u64),
-            handler: HandlerId(0),
-            events,
-        };
+        let events = (0..batch).map(|n| events[(done + n) % events.len()].clone()).collect();
+        let job = Job { id: JobId(done as u64), handler: HandlerId(0), events };
         match instance.start(job, 100_000_000, Now::default()) {
             Step::Finished(outcome) => {
                 let good = outcome

@@ -16,9 +16,7 @@ const TOO_HOT: f64 = 60.0;
 
 /// Answers for ever.
 pub fn run(broker: SocketAddr) -> Result<(), Problem> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(answer(broker))
 }
 
@@ -32,9 +30,7 @@ async fn answer(broker: SocketAddr) -> Result<(), Problem> {
     loop {
         match events.poll().await? {
             Event::Incoming(Incoming::ConnAck(_)) => {
-                client
-                    .subscribe("devices/+/telemetry", QoS::AtMostOnce)
-                    .await?;
+                client.subscribe("devices/+/telemetry", QoS::AtMostOnce).await?;
             }
             Event::Incoming(Incoming::Publish(message)) => {
                 let Some(device) = device_of(&message.topic) else {
@@ -83,18 +79,11 @@ mod tests {
     fn it_answers_above_the_threshold_alone() {
         let mut averages = HashMap::new();
         let mut say = |temp: f64| {
-            react(
-                &mut averages,
-                "d1",
-                format!("{{\"temp\":{temp},\"seq\":7}}").as_bytes(),
-            )
+            react(&mut averages, "d1", format!("{{\"temp\":{temp},\"seq\":7}}").as_bytes())
         };
         assert_eq!(say(50.0), None);
         assert_eq!(say(90.0), None);
-        assert_eq!(
-            say(90.0),
-            Some("{\"fan\":\"on\",\"ewma\":64.4,\"seq\":7}".to_owned())
-        );
+        assert_eq!(say(90.0), Some("{\"fan\":\"on\",\"ewma\":64.4,\"seq\":7}".to_owned()));
         assert_eq!(react(&mut averages, "d1", b"{"), None);
         assert_eq!(device_of("devices/d1/telemetry"), Some("d1"));
         assert_eq!(device_of("devices/d1/cmd"), None);

@@ -56,9 +56,7 @@ pub fn settle(arguments: &Arguments) -> Result<Placement, Problem> {
 /// One core for the program under test, where there is another for the generator.
 pub fn one_core() -> Result<Placement, Problem> {
     let several = available_parallelism()?.get() > 1;
-    Ok(Placement {
-        core: several.then_some(CORE),
-    })
+    Ok(Placement { core: several.then_some(CORE) })
 }
 
 /// How the run was placed, for the head of its tables.
@@ -93,9 +91,7 @@ pub fn introduce(arguments: &Arguments) {
 
 fn said_by(command: &mut Command) -> String {
     let output = command.output().map(|output| output.stdout);
-    String::from_utf8_lossy(&output.unwrap_or_default())
-        .trim()
-        .to_owned()
+    String::from_utf8_lossy(&output.unwrap_or_default()).trim().to_owned()
 }
 
 /// The processor's name, and whether a hypervisor stands below it.

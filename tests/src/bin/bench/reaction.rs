@@ -153,30 +153,10 @@ pub fn compare(samples: &[Sample]) -> Vec<Goal> {
         Goal::at_most(what, "x", ratios(samples, 1000.0, pair, figure), most)
     };
     let mut goals = vec![
-        most(
-            "p50 at 1000/s, front door / mosquitto one hop",
-            door,
-            p50,
-            1.1,
-        ),
-        most(
-            "p99 at 1000/s, front door / mosquitto one hop",
-            door,
-            p99,
-            1.5,
-        ),
-        most(
-            "p50 at 1000/s, behind mosquitto / native handler",
-            behind,
-            p50,
-            1.15,
-        ),
-        most(
-            "CPU at 1000/s, front door / mosquitto + native handler",
-            door_native,
-            cpu,
-            0.35,
-        ),
+        most("p50 at 1000/s, front door / mosquitto one hop", door, p50, 1.1),
+        most("p99 at 1000/s, front door / mosquitto one hop", door, p99, 1.5),
+        most("p50 at 1000/s, behind mosquitto / native handler", behind, p50, 1.15),
+        most("CPU at 1000/s, front door / mosquitto + native handler", door_native, cpu, 0.35),
     ];
     let mut open = |what: &str, rate, pair, figure| {
         let values = ratios(samples, rate, pair, figure);
@@ -184,24 +164,9 @@ pub fn compare(samples: &[Sample]) -> Vec<Goal> {
             goals.push(Goal::open(what, "x", values));
         }
     };
-    open(
-        "p99 at 1000/s, behind mosquitto / native handler",
-        1000.0,
-        behind,
-        p99,
-    );
-    open(
-        "CPU at 1000/s, behind mosquitto / native handler",
-        1000.0,
-        behind,
-        cpu,
-    );
-    open(
-        "CPU at 1000/s, front door / mosquitto one hop",
-        1000.0,
-        door,
-        cpu,
-    );
+    open("p99 at 1000/s, behind mosquitto / native handler", 1000.0, behind, p99);
+    open("CPU at 1000/s, behind mosquitto / native handler", 1000.0, behind, cpu);
+    open("CPU at 1000/s, front door / mosquitto one hop", 1000.0, door, cpu);
     for rate in [100.0, 5000.0] {
         let at = |what: &str| format!("{what} at {rate}/s, front door / mosquitto one hop");
         open(&at("p50"), rate, door, p50);
@@ -215,18 +180,8 @@ mod tests {
     use super::*;
 
     fn sample(system: System, round: usize, p50_us: f64) -> Sample {
-        let measured = Measured {
-            rate: 1000.0,
-            p50_us,
-            ..Measured::default()
-        };
-        Sample {
-            system,
-            round,
-            measured,
-            cpu_ms_per_1k: 0.0,
-            rss_kb: 0,
-        }
+        let measured = Measured { rate: 1000.0, p50_us, ..Measured::default() };
+        Sample { system, round, measured, cpu_ms_per_1k: 0.0, rss_kb: 0 }
     }
 
     #[test]

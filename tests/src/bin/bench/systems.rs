@@ -31,14 +31,8 @@ pub enum System {
 }
 
 impl System {
-    pub const ALL: [System; 6] = [
-        System::Hop,
-        System::Native,
-        System::Behind,
-        System::Door,
-        System::Forward,
-        System::Echo,
-    ];
+    pub const ALL: [System; 6] =
+        [System::Hop, System::Native, System::Behind, System::Door, System::Forward, System::Echo];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,10 +59,7 @@ impl System {
 
     /// Starts it and waits until it answers.
     pub fn start(self, placement: &Placement) -> Result<Running, Problem> {
-        let mut running = Running {
-            target: target(ports::free()),
-            parts: Vec::new(),
-        };
+        let mut running = Running { target: target(ports::free()), parts: Vec::new() };
         let address = running.target.address;
         if matches!(self, System::Hop | System::Native | System::Behind) {
             let broker = Mosquitto::start_at(address, placement);
@@ -95,10 +86,7 @@ impl System {
 }
 
 fn target(address: SocketAddr) -> Target {
-    Target {
-        address,
-        answers: "devices/+/cmd",
-    }
+    Target { address, answers: "devices/+/cmd" }
 }
 
 /// This very program in another role.
@@ -144,12 +132,7 @@ impl Running {
 
     fn wait_until_it_answers(&self) -> Result<(), Problem> {
         let end = Instant::now() + Duration::from_secs(20);
-        let probe = Load {
-            rate: 200.0,
-            seconds: 0.1,
-            warm_seconds: 0.0,
-            ..Load::default()
-        };
+        let probe = Load { rate: 200.0, seconds: 0.1, warm_seconds: 0.0, ..Load::default() };
         let mut last: Option<std::io::Error> = None;
         while Instant::now() < end {
             if let Err(error) = std::net::TcpStream::connect(self.target.address) {
@@ -164,11 +147,7 @@ impl Running {
             }
         }
         let said: Vec<String> = self.parts.iter().map(Part::text).collect();
-        Err(format!(
-            "no answer after 20 s ({last:?}); it said:\n{}",
-            said.join("\n")
-        )
-        .into())
+        Err(format!("no answer after 20 s ({last:?}); it said:\n{}", said.join("\n")).into())
     }
 }
 

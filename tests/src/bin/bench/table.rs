@@ -12,9 +12,7 @@ pub struct Table {
 
 impl Table {
     pub fn new(head: &[&str]) -> Table {
-        Table {
-            rows: vec![head.iter().map(|word| (*word).to_owned()).collect()],
-        }
+        Table { rows: vec![head.iter().map(|word| (*word).to_owned()).collect()] }
     }
 
     pub fn row(&mut self, cells: Vec<String>) {
@@ -26,10 +24,7 @@ impl Table {
         if self.rows.len() == 1 {
             return;
         }
-        tell(&format!(
-            "\n{}{title}\n",
-            if markdown { "### " } else { "" }
-        ));
+        tell(&format!("\n{}{title}\n", if markdown { "### " } else { "" }));
         for line in self.lines(markdown) {
             tell(&line);
         }
@@ -64,9 +59,8 @@ pub fn spread(values: &[f64]) -> String {
     if finite().count() < 2 {
         return digits(middle);
     }
-    let (low, high) = finite().fold((f64::MAX, f64::MIN), |(low, high), value| {
-        (low.min(value), high.max(value))
-    });
+    let (low, high) =
+        finite().fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
     format!("{} ({} to {})", digits(middle), digits(low), digits(high))
 }
 
@@ -100,10 +94,7 @@ mod tests {
         let mut table = Table::new(&["a", "bb"]);
         table.row(vec!["long".into(), "1".into()]);
         assert_eq!(table.lines(false), ["a     bb", "long  1"]);
-        assert_eq!(
-            table.lines(true),
-            ["| a | bb |", "|---|---|", "| long | 1 |"]
-        );
+        assert_eq!(table.lines(true), ["| a | bb |", "|---|---|", "| long | 1 |"]);
     }
 
     #[test]

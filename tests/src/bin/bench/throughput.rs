@@ -94,18 +94,9 @@ fn highest(
     }
     for _ in 0..HALVINGS {
         let middle = (good + bad) / 2.0;
-        if holds(middle)? {
-            good = middle
-        } else {
-            bad = middle
-        }
+        if holds(middle)? { good = middle } else { bad = middle }
     }
-    Ok(Highest {
-        system,
-        round,
-        rate: good,
-        cpu_ms_per_1k,
-    })
+    Ok(Highest { system, round, rate: good, cpu_ms_per_1k })
 }
 
 /// Whether enough of the tries succeed; stops trying when that is decided.
@@ -161,16 +152,9 @@ fn tabulate(found: &[Highest], arguments: &Arguments) {
             ours.map(figure).collect()
         };
         let cpu = tidegate_tests::load::median(&of(|one| one.cpu_ms_per_1k));
-        table.row(vec![
-            system.title().to_owned(),
-            spread(&of(|one| one.rate)),
-            digits(cpu),
-        ]);
+        table.row(vec![system.title().to_owned(), spread(&of(|one| one.rate)), digits(cpu)]);
     }
-    table.print(
-        &format!("Throughput, {}", placed(arguments)),
-        arguments.markdown,
-    );
+    table.print(&format!("Throughput, {}", placed(arguments)), arguments.markdown);
 }
 
 fn compare(found: &[Highest]) -> Vec<Goal> {
@@ -182,12 +166,9 @@ fn compare(found: &[Highest]) -> Vec<Goal> {
         let rounds = found.iter().map(|one| one.round + 1).max().unwrap_or(0);
         let find = |system, round| {
             let mut ours = found.iter();
-            ours.find(|one| one.system == system && one.round == round)
-                .map(|one| one.rate)
+            ours.find(|one| one.system == system && one.round == round).map(|one| one.rate)
         };
-        (0..rounds)
-            .filter_map(|round| Some(find(over, round)? / find(under, round)?))
-            .collect()
+        (0..rounds).filter_map(|round| Some(find(over, round)? / find(under, round)?)).collect()
     };
     let (door, echo) = (System::Door, System::Echo);
     let (forward, hop) = (System::Forward, System::Hop);
@@ -204,21 +185,9 @@ fn compare(found: &[Highest]) -> Vec<Goal> {
             ratios(door, echo),
             0.5,
         ),
-        Goal::open(
-            "the same / our front door as a plain broker",
-            "x",
-            ratios(door, forward),
-        ),
-        Goal::open(
-            "the same / mosquitto one hop, no handler",
-            "x",
-            ratios(door, hop),
-        ),
-        Goal::open(
-            "plain brokers: our front door / mosquitto",
-            "x",
-            ratios(forward, hop),
-        ),
+        Goal::open("the same / our front door as a plain broker", "x", ratios(door, forward)),
+        Goal::open("the same / mosquitto one hop, no handler", "x", ratios(door, hop)),
+        Goal::open("plain brokers: our front door / mosquitto", "x", ratios(forward, hop)),
     ]
 }
 
@@ -231,14 +200,8 @@ mod tests {
         let good = Measured::default();
         assert!(is_held(&good));
         assert!(!is_held(&Measured { lost: 1, ..good }));
-        assert!(!is_held(&Measured {
-            drain_ms: 400.0,
-            ..good
-        }));
-        assert!(!is_held(&Measured {
-            late_p99_us: 90_000.0,
-            ..good
-        }));
+        assert!(!is_held(&Measured { drain_ms: 400.0, ..good }));
+        assert!(!is_held(&Measured { late_p99_us: 90_000.0, ..good }));
     }
 
     #[track_caller]

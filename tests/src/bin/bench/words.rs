@@ -35,9 +35,5 @@ fn line(text: &str, on_stdout: bool) {
 
 /// A number with few enough digits to read; JSON's null when there is none.
 pub fn round(value: f64) -> Value {
-    if value.is_finite() {
-        Value::from((value * 1000.0).round() / 1000.0)
-    } else {
-        Value::Null
-    }
+    if value.is_finite() { Value::from((value * 1000.0).round() / 1000.0) } else { Value::Null }
 }
