@@ -142,7 +142,8 @@ pub(super) fn all() -> Vec<Hostile> {
             guest("(i32.const -11)"),
         )
         .patience_ms(15_000),
-        Hostile::new("bad-pointers", "pointers outside its memory", Harmless, bad_pointers()),
+        Hostile::new("bad-pointers", "pointers outside its memory", Harmless, bad_pointers())
+            .may_publish("hostile/out"),
     ]
 }
 
