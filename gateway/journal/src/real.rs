@@ -1,0 +1,152 @@
+//! A folder as a [`Disk`].
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::disk::Disk;
+
+/// File handles kept open. The journal writes one file and reads one or two; a long outage has hundreds.
+const HANDLES_MAX: usize = 16;
+/// Zeros are written in pieces of this size.
+const ZEROS_BYTES: usize = 64 * 1024;
+/// Records are nobody else's to read.
+const MODE: u32 = 0o600;
+
+/// A folder.
+#[derive(Debug)]
+pub struct RealDisk {
+    folder: PathBuf,
+    /// Kept open between write and sync, so that a failed write-back is told to us and to nobody else. The
+    /// latest used is last.
+    handles: VecDeque<(String, File)>,
+}
+
+impl RealDisk {
+    /// Opens a folder and creates it when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be created, or its parent not be synced.
+    pub fn open(folder: &Path) -> io::Result<RealDisk> {
+        if !folder.is_dir() {
+            fs::create_dir_all(folder)?;
+            if let Some(parent) = folder.parent().filter(|path| !path.as_os_str().is_empty()) {
+                File::open(parent)?.sync_all()?;
+            }
+        }
+        Ok(RealDisk { folder: folder.to_owned(), handles: VecDeque::new() })
+    }
+
+    fn handle(&mut self, name: &str) -> io::Result<&File> {
+        let entry = match self.handles.iter().position(|(known, _)| known == name) {
+            Some(at) => self.handles.remove(at),
+            None => None,
+        };
+        let entry = match entry {
+            Some(entry) => entry,
+            None => (name.to_owned(), open(&self.folder.join(name))?),
+        };
+        if self.handles.len() >= HANDLES_MAX {
+            self.handles.pop_front();
+        }
+        self.handles.push_back(entry);
+        Ok(&self.handles.back().expect("just pushed").1)
+    }
+
+    fn close(&mut self, name: &str) {
+        self.handles.retain(|(known, _)| known != name);
+    }
+}
+
+/// For reading and writing; a disk that became read-only can still be read.
+fn open(path: &Path) -> io::Result<File> {
+    match OpenOptions::new().read(true).write(true).open(path) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+            ) =>
+        {
+            File::open(path)
+        }
+        other => other,
+    }
+}
+
+impl Disk for RealDisk {
+    fn list(&mut self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file()
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn len(&mut self, name: &str) -> io::Result<u64> {
+        Ok(self.handle(name)?.metadata()?.len())
+    }
+
+    fn preallocate(&mut self, name: &str, len: u64) -> io::Result<()> {
+        self.close(name);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(MODE)
+            .open(self.folder.join(name))?;
+        let zeros = [0; ZEROS_BYTES];
+        let mut at = 0;
+        while at < len {
+            let part = (len - at).min(ZEROS_BYTES as u64);
+            file.write_all_at(&zeros[..part as usize], at)?;
+            at += part;
+        }
+        self.handles.push_back((name.to_owned(), file));
+        Ok(())
+    }
+
+    fn read_at(&mut self, name: &str, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let file = self.handle(name)?;
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.handle(name)?.write_all_at(bytes, offset)
+    }
+
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        self.handle(name)?.sync_data()
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.close(from);
+        self.close(to);
+        fs::rename(self.folder.join(from), self.folder.join(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.close(name);
+        fs::remove_file(self.folder.join(name))
+    }
+
+    fn sync_dir(&mut self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
+    }
+}
