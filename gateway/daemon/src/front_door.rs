@@ -164,6 +164,7 @@ impl Connection {
                 let taken = self.feed(shell, &held);
                 held.drain(..taken);
             }
+            // Behind a `feed`, with nothing between: the turn that makes room again has been asked for.
             shell.count_fed(count);
         }
     }

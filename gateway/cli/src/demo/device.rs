@@ -104,6 +104,11 @@ impl Device {
         }
     }
 
+    /// What [`listen`] needs of this device.
+    pub fn listener(&self) -> (Rc<RefCell<Tally>>, AsyncClient) {
+        (Rc::clone(&self.tally), self.client.clone())
+    }
+
     pub fn stop(&self) {
         if self.client.try_disconnect().is_err() {
             // It is not connected any more, which is what was wanted.
@@ -166,12 +171,5 @@ pub async fn listen(tally: Rc<RefCell<Tally>>, client: AsyncClient, mut events: 
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }
-    }
-}
-
-impl Device {
-    /// What [`listen`] needs of this device.
-    pub fn listener(&self) -> (Rc<RefCell<Tally>>, AsyncClient) {
-        (Rc::clone(&self.tally), self.client.clone())
     }
 }
