@@ -209,7 +209,18 @@ fn grants(table: &Table<'_>) -> Grants {
         }
         publish.extend(filter(&written));
     }
-    Grants { publish }
+    let mut send = Vec::new();
+    for written in table.texts("send", "\"alerts\"") {
+        if is_name(written.value) {
+            send.push(written.value.to_owned());
+        } else {
+            written.place.wrong(format!(
+                "{:?} is no stream's name: use 1 to 32 of a-z, 0-9 and `-`, as in the gateway's [[stream]]",
+                written.value
+            ));
+        }
+    }
+    Grants { publish, send }
 }
 
 fn limits(table: &Table<'_>, board: &HostLimits) -> HandlerLimits {

@@ -3,8 +3,11 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
+use crate::commit::Commit;
 use crate::job::{Failure, HandlerId, Job, LogLine};
 use crate::message::{AckTo, Message, SourceId};
+use crate::record::{LossReason, Refusal, Sending};
+use crate::store::{Evict, Fetch};
 use crate::topic::Filter;
 
 /// One thing to do. A driver does it; it does not choose.
@@ -30,6 +33,18 @@ pub enum Effect {
     Resume(SourceId),
     /// Try to reach the foreign broker. Answered by `LocalUp` or `LocalDown`.
     ConnectLocal,
+    /// Make this durable, after every commit before it. Answered by [`crate::Input::Committed`].
+    Commit(Commit),
+    /// Read records back from the journal. Answered by [`crate::Input::Fetched`].
+    Fetch(Fetch),
+    /// Make room in the journal. Answered by [`crate::Input::Evicted`].
+    Evict(Evict),
+    /// Try to reach upstream. Answered by `UplinkUp` or `UplinkDown`.
+    ConnectUplink,
+    /// Give the connection up: it does not answer. Answered by `UplinkDown`.
+    DropUplink,
+    /// Send a record upstream. Answered by `Delivered`, `Refused`, or `UplinkDown` for all that are under way.
+    Send(Sending),
     /// Tell a person.
     Report(Report),
 }
@@ -54,6 +69,18 @@ pub enum Report {
     Dropped { reason: DropReason, total: u64 },
     /// When the foreign broker is lost, and when it will be tried again.
     LocalLost { reason: String, retry_ms: u64 },
+    /// When upstream is lost, and when it will be tried again.
+    UplinkLost { reason: String, retry_ms: u64 },
+    /// When upstream is there again, and how many records wait.
+    UplinkBack { waiting: u64 },
+    /// When the store cannot make anything durable: nothing is acked until it can.
+    StoreFailing { reason: String },
+    /// When it can again.
+    StoreWell,
+    /// When records were given up, and how many of this stream for this reason so far.
+    RecordsLost { stream: String, reason: LossReason, total: u64 },
+    /// When upstream does not take a record of a stream, and never will.
+    RecordRefused { stream: String, seq: u64, refusal: Refusal },
 }
 
 /// Why a message was dropped. Each has a counter.

@@ -71,6 +71,17 @@ impl Gateway {
                 let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 self.report(Report::LocalLost { reason, retry_ms });
             }
+            Input::Restored(_)
+            | Input::Committed(_)
+            | Input::StoreFailing { .. }
+            | Input::StoreFull
+            | Input::Evicted(_)
+            | Input::Fetched(_)
+            | Input::UplinkUp
+            | Input::UplinkDown { .. }
+            | Input::Delivered { .. }
+            | Input::Refused { .. }
+            | Input::ClockKnown { .. } => {}
         }
         self.resume_sources();
     }

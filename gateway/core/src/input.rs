@@ -6,6 +6,8 @@ use alloc::sync::Arc;
 use crate::job::{HandlerId, Outcome};
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, SourceId};
+use crate::record::Refusal;
+use crate::store::{Committed, Evicted, Fetched, Restored};
 
 /// One thing that happened. Together with time, this is all the core ever learns.
 #[derive(Debug)]
@@ -30,4 +32,26 @@ pub enum Input {
     LocalUp { session_present: bool },
     /// When the foreign broker cannot be reached or is gone, and why.
     LocalDown { reason: String },
+    /// When the store has been opened, once, before any job runs.
+    Restored(Restored),
+    /// When commits have become durable.
+    Committed(Committed),
+    /// When the store cannot make commits durable at the moment, and why. It goes on trying.
+    StoreFailing { reason: String },
+    /// When the journal has no room for more records. Answered by [`crate::Effect::Evict`].
+    StoreFull,
+    /// When the store has made room, or has found none to make.
+    Evicted(Evicted),
+    /// When the store has read the records that a fetch asked for.
+    Fetched(Fetched),
+    /// When upstream has taken our connection.
+    UplinkUp,
+    /// When upstream cannot be reached or is gone, and why.
+    UplinkDown { reason: String },
+    /// When upstream has acked a record.
+    Delivered { seq: u64 },
+    /// When a record can never be delivered as it is: upstream refused it, or would.
+    Refused { seq: u64, refusal: Refusal },
+    /// When the wall clock turned out to be right: what it said when monotonic time began.
+    ClockKnown { start_unix_us: i64 },
 }

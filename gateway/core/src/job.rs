@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::message::{Message, QoS};
+use crate::record::StreamId;
 use crate::topic::Topic;
 
 /// A deployed handler, numbered in the order of deployment.
@@ -54,7 +55,10 @@ pub struct Outcome {
 pub struct EventOutcome {
     pub verdict: Verdict,
     pub publishes: Vec<Publish>,
+    pub sends: Vec<Send>,
     pub writes: Vec<Write>,
+    /// The handler's state version after these writes: its commits so far. Of no meaning without writes.
+    pub version: u64,
     /// What the handler logged, whatever became of the event.
     pub logs: Vec<LogLine>,
     /// Log lines beyond the limit.
@@ -100,6 +104,17 @@ pub struct Publish {
     pub payload: Arc<[u8]>,
     pub qos: QoS,
     pub retain: bool,
+}
+
+/// What goes upstream through the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Send {
+    pub stream: StreamId,
+    pub payload: Arc<[u8]>,
+    /// 0 to 7; none is the stream's own.
+    pub priority: Option<u8>,
+    /// Seconds; 0 is the stream's own.
+    pub ttl_s: u32,
 }
 
 /// One change of a handler's state. `value: None` deletes.

@@ -15,11 +15,15 @@ mod local;
 mod routes;
 mod schedule;
 
+pub mod commit;
 pub mod job;
 pub mod limits;
 pub mod manifest;
 pub mod message;
 pub mod planted;
+pub mod record;
+pub mod store;
+pub mod stream;
 pub mod time;
 pub mod topic;
 pub mod trie;

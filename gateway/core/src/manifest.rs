@@ -40,6 +40,8 @@ pub struct HandlerLimits {
 pub struct Grants {
     /// Topics that it may publish to.
     pub publish: Vec<Filter>,
+    /// Streams that it may send to.
+    pub send: Vec<String>,
 }
 
 impl Grants {

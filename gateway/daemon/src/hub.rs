@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use tidegate_broker::{Broker, Event as DoorEvent};
+use tidegate_core::commit::Commit;
 use tidegate_core::message::AckTo;
+use tidegate_core::record::Sending;
+use tidegate_core::store::{Evict, Fetch};
 use tidegate_core::time::WallTime;
 use tidegate_core::topic::Filter;
 use tidegate_core::{Effect, Gateway, Input, Message, Report, Timestamp};
@@ -23,6 +26,22 @@ pub enum ToBroker {
     Ack(AckTo),
 }
 
+/// What the store driver is to do next.
+#[derive(Debug)]
+pub enum ToStore {
+    Commit(Commit),
+    Fetch(Fetch),
+    Evict(Evict),
+}
+
+/// What the uplink driver is to do next.
+#[derive(Debug)]
+pub enum ToUplink {
+    Connect,
+    Drop,
+    Send(Sending),
+}
+
 /// The local side.
 pub enum Local {
     /// When the front door is our own.
@@ -37,11 +56,16 @@ pub struct Hub {
     local: Local,
     runner: Runner,
     reports: VecDeque<Report>,
+    /// For the store. Bounded by the core: commits by their bytes, one fetch and one eviction at a time.
+    store: VecDeque<ToStore>,
+    /// For the uplink. Bounded by its window.
+    uplink: VecDeque<ToUplink>,
 }
 
 impl Hub {
     pub fn new(gateway: Gateway, local: Local, runner: Runner) -> Hub {
-        Hub { gateway, local, runner, reports: VecDeque::new() }
+        let (reports, store, uplink) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        Hub { gateway, local, runner, reports, store, uplink }
     }
 
     pub fn gateway(&self) -> &Gateway {
@@ -122,6 +146,16 @@ impl Hub {
         }
     }
 
+    /// The next thing for the store to do.
+    pub fn poll_store(&mut self) -> Option<ToStore> {
+        self.store.pop_front()
+    }
+
+    /// The next thing for the uplink to do.
+    pub fn poll_uplink(&mut self) -> Option<ToUplink> {
+        self.uplink.pop_front()
+    }
+
     fn take_door_events(&mut self, now: Timestamp) {
         let Local::FrontDoor(broker) = &mut self.local else {
             return;
@@ -151,6 +185,12 @@ impl Hub {
                 }
             }
             Effect::Report(report) => self.reports.push_back(report),
+            Effect::Commit(commit) => self.store.push_back(ToStore::Commit(commit)),
+            Effect::Fetch(fetch) => self.store.push_back(ToStore::Fetch(fetch)),
+            Effect::Evict(evict) => self.store.push_back(ToStore::Evict(evict)),
+            Effect::ConnectUplink => self.uplink.push_back(ToUplink::Connect),
+            Effect::DropUplink => self.uplink.push_back(ToUplink::Drop),
+            Effect::Send(sending) => self.uplink.push_back(ToUplink::Send(sending)),
             Effect::Publish(message) => match &mut self.local {
                 Local::FrontDoor(broker) => broker.publish(&message),
                 Local::Broker(queue) => queue.push_back(ToBroker::Publish(message)),

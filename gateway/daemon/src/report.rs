@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tidegate_core::job::{Failure, HandlerId};
+use tidegate_core::record::Refusal;
 use tidegate_core::{Report, Timestamp};
 use tracing::{debug, error, info, trace, warn};
 
@@ -72,6 +73,37 @@ impl Reporter {
             Report::LocalLost { reason, retry_ms } => {
                 warn!(reason, retry_ms, "the local broker is not there; trying again");
             }
+            Report::UplinkLost { reason, retry_ms } => {
+                warn!(reason, retry_ms, "upstream is not there; records wait, trying again");
+            }
+            Report::UplinkBack { waiting } => info!(waiting, "upstream is there"),
+            Report::StoreFailing { reason } => {
+                error!(
+                    reason,
+                    "the store cannot write; nothing is acked until it can, trying again"
+                );
+            }
+            Report::StoreWell => info!("the store can write again"),
+            Report::RecordsLost { stream, reason, total } => {
+                error!(stream, reason = reason.name(), total, "records given up");
+            }
+            Report::RecordRefused { stream, seq, refusal } => match refusal {
+                Refusal::Code(code) => {
+                    error!(stream, seq, code, "upstream refused a record; it is a dead letter now");
+                }
+                Refusal::TooLarge { bytes, max } => {
+                    error!(
+                        stream,
+                        seq,
+                        bytes,
+                        max,
+                        "a record is too long for upstream; it is a dead letter now"
+                    );
+                }
+                Refusal::NoTopic => {
+                    error!(stream, seq, "a record has no topic to go to; it is a dead letter now");
+                }
+            },
         }
     }
 

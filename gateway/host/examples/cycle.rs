@@ -71,7 +71,10 @@ fn instance(pages: u32, body: &str, isolation: Isolation) -> Instance {
             deadline_ms: 1000,
             publishes: 8,
         },
-        grants: Grants { publish: vec![Filter::new("devices/+/cmd").expect("a filter")] },
+        grants: Grants {
+            publish: vec![Filter::new("devices/+/cmd").expect("a filter")],
+            ..Grants::default()
+        },
         isolation,
         react: React::Now,
         config: Default::default(),

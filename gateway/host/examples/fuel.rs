@@ -86,7 +86,10 @@ fn main() {
             deadline_ms: 1000,
             publishes: 1_000_000,
         },
-        grants: Grants { publish: vec![Filter::new("devices/+/cmd").expect("a filter")] },
+        grants: Grants {
+            publish: vec![Filter::new("devices/+/cmd").expect("a filter")],
+            ..Grants::default()
+        },
         isolation: Isolation::Event,
         react: React::Now,
         config: Default::default(),

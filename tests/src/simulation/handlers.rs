@@ -87,7 +87,10 @@ fn manifest(name: &str) -> Arc<Manifest> {
             deadline_ms: 60_000,
             publishes: 4,
         },
-        grants: Grants { publish: vec![Filter::new(&to).expect("a good filter")] },
+        grants: Grants {
+            publish: vec![Filter::new(&to).expect("a good filter")],
+            ..Grants::default()
+        },
         isolation: Isolation::Event,
         react: React::Now,
         config: Default::default(),

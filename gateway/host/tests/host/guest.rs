@@ -61,7 +61,10 @@ pub fn manifest() -> Manifest {
         version: "1".to_owned(),
         triggers: vec![Filter::new("devices/+/telemetry").expect("a filter")],
         limits: HandlerLimits { fuel: 1_000_000, memory_kib: 256, deadline_ms: 100, publishes: 4 },
-        grants: Grants { publish: vec![Filter::new("devices/+/cmd").expect("a filter")] },
+        grants: Grants {
+            publish: vec![Filter::new("devices/+/cmd").expect("a filter")],
+            ..Grants::default()
+        },
         isolation: Isolation::Event,
         react: React::Now,
         config: [("limit".to_owned(), "60".to_owned())].into(),

@@ -57,7 +57,7 @@ fn manifest(handler: &Handler) -> Result<Manifest, Problem> {
             deadline_ms: handler.deadline_ms,
             publishes: handler.publishes,
         },
-        grants: Grants { publish: publish? },
+        grants: Grants { publish: publish?, ..Grants::default() },
         isolation: Isolation::Event,
         react: React::Now,
         config: Default::default(),
