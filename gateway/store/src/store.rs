@@ -78,9 +78,12 @@ pub struct Store<D: Disk, S: Shelf> {
     pub(crate) memtable: Memtable,
     /// Up to here the shelf has everything; None: there is nothing on it.
     pub(crate) applied_seq: Option<u64>,
+    /// Up to here the start had everything, whatever the journal must write again.
+    pub(crate) base_seq: u64,
     /// Frames of commits since the last checkpoint and export, bytes.
     pub(crate) grown_bytes: u64,
     pub(crate) grown_since_export: u64,
+    pub(crate) segments_at_checkpoint: u64,
     pub(crate) exports: Exports,
     pub(crate) in_flight: VecDeque<InFlight>,
     queue: VecDeque<Queued>,
@@ -114,8 +117,10 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             facts,
             memtable: Memtable::default(),
             applied_seq,
+            base_seq: 0,
             grown_bytes: 0,
             grown_since_export: 0,
+            segments_at_checkpoint: 0,
             exports: Exports::default(),
             in_flight: VecDeque::new(),
             queue: VecDeque::new(),
