@@ -20,6 +20,7 @@ pub mod job;
 pub mod limits;
 pub mod manifest;
 pub mod message;
+pub mod notice;
 pub mod planted;
 pub mod record;
 pub mod store;

@@ -105,6 +105,17 @@ pub enum Refusal {
     NoTopic,
 }
 
+impl Refusal {
+    /// What upstream is told.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Refusal::Code(_) => "refused",
+            Refusal::TooLarge { .. } => "too-large",
+            Refusal::NoTopic => "no-topic",
+        }
+    }
+}
+
 /// Why a record was given up. The number stands in the journal's loss ledger and in what upstream is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
