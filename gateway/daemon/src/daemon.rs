@@ -8,9 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rumqttc::{MqttOptions, TlsConfiguration, Transport};
 use tidegate_broker::Broker;
-use tidegate_config::{BrokerSettings, HandlerEntry, Local as LocalSettings, Settings};
+use tidegate_config::{HandlerEntry, Local as LocalSettings, Settings};
 use tidegate_core::job::HandlerId;
 use tidegate_core::{Gateway, Input, LocalSide};
 use tokio::net::TcpListener;
@@ -27,7 +26,7 @@ use crate::local_client::{LocalClient, Target};
 use crate::runner::{Runner, Source};
 use crate::shell::Shell;
 use crate::threads::Threads;
-use crate::tls;
+use crate::tls::Trust;
 use crate::turns::{LocalDriver, Turns};
 
 /// What runs may take to end after SIGTERM; systemd's patience is far longer.
@@ -120,7 +119,9 @@ async fn open_local(settings: &Settings, shell: &Rc<Shell>) -> anyhow::Result<Lo
         }
         LocalSettings::Broker(broker) => {
             let packet_bytes_max = settings.board.door.packet_bytes_max;
-            let target = Target { options: options(broker)?, packet_bytes_max };
+            let clock = shell.clock;
+            let trust = Trust::new(move || clock.wall().quality);
+            let target = Target::new(broker, packet_bytes_max, &trust)?;
             let (client, events) = LocalClient::new(target);
             info!(host = broker.host, port = broker.port, "using the broker that is there");
             spawn_local(Rc::clone(&client).serve(events, Rc::clone(shell)));
@@ -136,20 +137,6 @@ async fn listen_on(address: SocketAddr) -> anyhow::Result<TcpListener> {
              Stop it, choose another port, or use it: local.broker = \"mqtt://{address}\""
         )
     })
-}
-
-fn options(broker: &BrokerSettings) -> anyhow::Result<MqttOptions> {
-    let mut options = MqttOptions::new(&broker.client_id, &broker.host, broker.port);
-    options.set_keep_alive(Duration::from_secs(u64::from(broker.keep_alive_s)));
-    if let Some(username) = &broker.username {
-        let password = broker.password.as_ref().map_or("", |secret| secret.expose());
-        options.set_credentials(username, password);
-    }
-    if let Some(tls) = &broker.tls {
-        let config = TlsConfiguration::Rustls(tls::client_config(tls)?);
-        options.set_transport(Transport::tls_with_config(config));
-    }
-    Ok(options)
 }
 
 /// Takes in nothing more and waits until nothing runs or waits, but not for ever.

@@ -5,6 +5,7 @@ pub mod hub;
 pub mod runner;
 mod shell;
 mod turns;
+pub mod uplink;
 
 mod alarm;
 mod clock;
