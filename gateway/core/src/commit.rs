@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::job::Write;
 use crate::record::{LossReason, Place, Record, StreamId};
 
 /// Commits in order, dense from 1 in each run.
@@ -44,6 +45,23 @@ pub struct StateChange {
 pub struct Change {
     pub key: Arc<[u8]>,
     pub value: Option<Value>,
+}
+
+impl Change {
+    /// What a write becomes, in a handler's commit of that number, for an event at `at_us` (unix microseconds).
+    pub fn of(write: &Write, version: u64, at_us: i64) -> Change {
+        let value = write.value.as_ref().map(|bytes| Value {
+            bytes: Arc::clone(bytes),
+            version,
+            expires_us: expires_us(write.ttl_s, at_us),
+        });
+        Change { key: Arc::clone(&write.key), value }
+    }
+}
+
+/// From when a value counts as absent that was written at `at_us`, both unix microseconds.
+pub fn expires_us(ttl_s: u32, at_us: i64) -> Option<i64> {
+    (ttl_s > 0).then(|| at_us.saturating_add(i64::from(ttl_s) * 1_000_000))
 }
 
 /// A stored value.

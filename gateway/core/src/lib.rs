@@ -8,10 +8,13 @@ mod input;
 
 mod gateway;
 
+mod commits;
 mod deploy;
 mod drops;
 mod intake;
 mod local;
+mod outbox;
+mod reconnect;
 mod routes;
 mod schedule;
 
@@ -20,6 +23,7 @@ pub mod job;
 pub mod limits;
 pub mod manifest;
 pub mod message;
+pub mod notice;
 pub mod planted;
 pub mod record;
 pub mod store;
@@ -30,7 +34,7 @@ pub mod trie;
 
 pub use deploy::HandlerCounters;
 pub use effect::{DropReason, Effect, Report};
-pub use gateway::Gateway;
+pub use gateway::{Durability, Gateway};
 pub use input::Input;
 pub use limits::Limits;
 pub use local::LocalSide;

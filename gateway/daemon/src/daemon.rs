@@ -12,7 +12,7 @@ use rumqttc::{MqttOptions, TlsConfiguration, Transport};
 use tidegate_broker::Broker;
 use tidegate_config::{BrokerSettings, HandlerEntry, Local as LocalSettings, Settings};
 use tidegate_core::job::HandlerId;
-use tidegate_core::{Gateway, Input, LocalSide};
+use tidegate_core::{Durability, Gateway, Input, LocalSide};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_local;
@@ -50,7 +50,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         }
         LocalSettings::Broker(_) => (LocalSide::Broker, Local::Broker(Default::default())),
     };
-    let gateway = Gateway::new(board.core_limits, side, seed);
+    let gateway = Gateway::new(board.core_limits, side, Durability::default(), seed);
     let shell = Shell::new(clock, Hub::new(gateway, local, runner));
     deploy(&settings, &shell);
     let driver = open_local(&settings, &shell).await?;

@@ -6,7 +6,7 @@ use tidegate_broker::Broker;
 use tidegate_core::job::HandlerId;
 use tidegate_core::time::{ClockQuality, WallTime};
 use tidegate_core::{
-    DropReason, Gateway, HandlerCounters, Input, Limits, LocalSide, Report, Timestamp,
+    DropReason, Durability, Gateway, HandlerCounters, Input, Limits, LocalSide, Report, Timestamp,
 };
 use tidegate_host::Now;
 use tidegated::hub::{Hub, Local};
@@ -78,7 +78,7 @@ impl World {
         }
         let limits =
             tidegate_broker::Limits { receive_max: RECEIVE_MAX, ..tidegate_broker::Limits::DEV };
-        let gateway = Gateway::new(LIMITS, LocalSide::FrontDoor, seed);
+        let gateway = Gateway::new(LIMITS, LocalSide::FrontDoor, Durability::default(), seed);
         let mut hub = Hub::new(gateway, Local::FrontDoor(Box::new(Broker::new(limits))), runner);
         for input in deployed {
             hub.handle_input(Timestamp(0), input);
