@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::job::Write;
 use crate::record::{LossReason, Place, Record, StreamId};
 
 /// Commits in order, dense from 1 in each run.
@@ -52,8 +53,31 @@ pub struct Value {
     pub bytes: Arc<[u8]>,
     /// The handler's commit that wrote it; never 0.
     pub version: u64,
-    /// Unix microseconds from which it counts as absent.
+    /// Unix microseconds from which it counts as absent, judged against an event's time.
     pub expires_us: Option<i64>,
+}
+
+impl Change {
+    /// What `write` makes of its key: a write of the commit `version`, by an event that happened at `at_us`
+    /// (unix microseconds). The host's tables and the core's commits both come from here, so that what is
+    /// restored is what was there.
+    pub fn of(write: &Write, version: u64, at_us: i64) -> Change {
+        let lives_us = i64::from(write.ttl_s) * 1_000_000;
+        let expires_us = (write.ttl_s > 0).then(|| at_us.saturating_add(lives_us));
+        let value = write.value.as_ref().map(|bytes| Value {
+            bytes: Arc::clone(bytes),
+            version,
+            expires_us,
+        });
+        Change { key: Arc::clone(&write.key), value }
+    }
+}
+
+impl Value {
+    /// Whether it is there for an event at `at_us`.
+    pub fn is_live(&self, at_us: i64) -> bool {
+        self.expires_us.is_none_or(|expires_us| at_us < expires_us)
+    }
 }
 
 /// One record that is given up.
@@ -135,5 +159,26 @@ impl Progress {
     /// The first place that is not settled in some span: nothing before it is needed.
     pub fn low(&self) -> Option<Place> {
         self.spans.iter().map(|span| span.from).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_ends_at_its_time() {
+        let check = |ttl_s, at_us, expect| {
+            let write = Write { key: (*b"k").into(), value: Some((*b"v").into()), ttl_s };
+            let value = Change::of(&write, 7, at_us).value.expect("written");
+            assert_eq!((value.version, value.expires_us), (7, expect));
+            value
+        };
+        let value = check(2, 1_000_000, Some(3_000_000));
+        assert!(value.is_live(2_999_999) && !value.is_live(3_000_000));
+        assert!(check(0, 5, None).is_live(i64::MAX));
+        check(u32::MAX, i64::MAX, Some(i64::MAX));
+        let delete = Write { key: (*b"k").into(), value: None, ttl_s: 0 };
+        assert_eq!(Change::of(&delete, 1, 0).value, None);
     }
 }

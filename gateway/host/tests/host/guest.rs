@@ -63,7 +63,7 @@ pub fn manifest() -> Manifest {
         limits: HandlerLimits { fuel: 1_000_000, memory_kib: 256, deadline_ms: 100, publishes: 4 },
         grants: Grants {
             publish: vec![Filter::new("devices/+/cmd").expect("a filter")],
-            ..Grants::default()
+            send: vec!["limit".to_owned(), "temp".to_owned()],
         },
         isolation: Isolation::Event,
         react: React::Now,
