@@ -144,6 +144,7 @@ impl Bench {
             source: Arc::clone(&self.source),
             at: wall(),
             hops: 0,
+            mark: None,
         };
         let first = self.events == 1;
         let event =

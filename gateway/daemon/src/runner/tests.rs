@@ -54,6 +54,7 @@ fn job(handler: HandlerId) -> Job {
         source: "device".into(),
         at: WallTime::default(),
         hops: 0,
+        mark: None,
     };
     let event = Event { id: 1, message: Arc::new(message), ticket: None, attempt: 0, first: true };
     Job { id: JobId(1), handler, events: vec![event] }

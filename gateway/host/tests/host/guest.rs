@@ -107,6 +107,7 @@ pub fn event(id: u64, payload: impl AsRef<[u8]>, at_us: i64) -> Event {
         source: "device-7".into(),
         at: WallTime { unix_us: at_us, quality: ClockQuality::Floor },
         hops: 0,
+        mark: None,
     };
     Event { id, message: Arc::new(message), ticket: None, attempt: 0, first: false }
 }
