@@ -140,6 +140,7 @@ mod tests {
             source: "s".into(),
             at: WallTime::default(),
             hops: 0,
+            mark: None,
         }
     }
 

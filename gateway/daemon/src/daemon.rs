@@ -43,7 +43,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let clock = Clock::start();
     let seed = seed();
     let board = &settings.board;
-    let runner = Runner::new(board.host.caps, u64::from(board.runner.slice_us), seed);
+    let streams = Arc::default();
+    let runner = Runner::new(board.host.caps, streams, u64::from(board.runner.slice_us), seed);
     let (side, local) = match &settings.local {
         LocalSettings::FrontDoor { .. } => {
             (LocalSide::FrontDoor, Local::FrontDoor(Box::new(Broker::new(board.door))))

@@ -69,7 +69,7 @@ pub fn run(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation>
 
 impl World {
     fn new(folders: &Folders, seed: u64) -> World {
-        let mut runner = Runner::new(CAPS, 75, seed);
+        let mut runner = Runner::new(CAPS, Arc::default(), 75, seed);
         let mut deployed = Vec::new();
         for (number, (module_path, manifest)) in folders.iter().enumerate() {
             let handler = HandlerId(number as u16);

@@ -77,7 +77,7 @@ handler.toml:21: grants.publish[0]: "$SYS/x" is a control topic, and those are n
 handler.toml:21: grants.publish[1]: "tidegate/1/gw/release/x" is a control topic, and those are never granted; use a topic that starts with neither `$` nor `tidegate/`
 handler.toml:21: grants.publish[3]: "" is no topic filter: it is empty; for example devices/+/telemetry
 handler.toml:21: grants.publish[4]: must be a string, not a whole number; for example publish = ["devices/+/cmd"]
-handler.toml:22: grants.subscribe: is not a key here; the keys are publish
+handler.toml:22: grants.subscribe: is not a key here; the keys are publish, send
 handler.toml:24: config.alpha: must be a string, not a number with a fraction; write alpha = "0.2"
 handler.toml:25: config.beta: must be a string, not a list
 handler.toml:26: config.gamma: must be a string, not a table

@@ -148,6 +148,7 @@ impl Gateway {
             source: Arc::clone(name),
             at: cause.at,
             hops: cause.hops.saturating_add(1),
+            mark: None,
         });
         let inside = self.local.routes_inside();
         let comes_back = !inside && self.routes.wakes_any(message.topic.as_str());

@@ -36,6 +36,7 @@ fn message(topic: &str, qos: QoS) -> Message {
         source: Arc::from("device"),
         at: WallTime::default(),
         hops: 0,
+        mark: None,
     }
 }
 

@@ -98,6 +98,7 @@ mod tests {
             source: Arc::from("s"),
             at: WallTime::default(),
             hops: 0,
+            mark: None,
         })
     }
 
