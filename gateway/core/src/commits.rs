@@ -146,20 +146,6 @@ impl Commits {
         None
     }
 
-    /// A message with nothing to commit is finished with once everything so far is durable. Gives it back when
-    /// it is.
-    pub fn follow(&mut self, ticket: Ticket) -> Option<Ticket> {
-        if self.is_due {
-            self.held.tickets.push(ticket);
-            return None;
-        }
-        let Some(last) = self.under_way.back_mut() else {
-            return Some(ticket);
-        };
-        last.tickets.push(ticket);
-        None
-    }
-
     pub fn record(&mut self, record: Arc<Record>) {
         self.is_due = true;
         self.held.bytes += record.bytes() + OVERHEAD_BYTES;

@@ -96,16 +96,19 @@ pub enum DropReason {
     LocalDown,
     /// When it was longer than `message_bytes_max`.
     TooLarge,
+    /// When it had come before, under the same id of its sender's.
+    Repeated,
 }
 
 impl DropReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [DropReason; 5] = [
+    pub const ALL: [DropReason; 6] = [
         DropReason::GatewayFull,
         DropReason::LineFull,
         DropReason::Loop,
         DropReason::LocalDown,
         DropReason::TooLarge,
+        DropReason::Repeated,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -115,6 +118,7 @@ impl DropReason {
             DropReason::Loop => "loop",
             DropReason::LocalDown => "local-down",
             DropReason::TooLarge => "too-large",
+            DropReason::Repeated => "repeated",
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::outbox::Outbox;
 use crate::outbox::pace::Pace;
 use crate::routes::Routes;
 use crate::schedule::{Phase, Schedule};
+use crate::seen::SeenWindow;
 use crate::stream::Streams;
 use crate::time::Timestamp;
 
@@ -60,6 +61,7 @@ pub struct Gateway {
     routes: Routes,
     schedule: Schedule,
     deployments: Deployments,
+    seen: SeenWindow,
     drops: Drops,
     commits: Commits,
     outbox: Outbox,
@@ -85,6 +87,7 @@ impl Gateway {
             routes: Routes::new(limits.filters_max),
             schedule: Schedule::new(limits),
             deployments: Deployments::default(),
+            seen: SeenWindow::new(commits.seen_max),
             drops: Drops::default(),
             letters: Pace::new(outbox.dead_letters_per_s),
             commits: Commits::new(commits),
@@ -115,7 +118,7 @@ impl Gateway {
                 let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 self.report(Report::LocalLost { reason, retry_ms });
             }
-            Input::Restored(restored) => self.outbox.handle_restored(&restored),
+            Input::Restored(restored) => self.handle_restored(&restored),
             Input::Committed(committed) => self.handle_committed(&committed),
             Input::StoreFailing { reason } => self.handle_store_failing(reason),
             Input::StoreFull => self.outbox.handle_full(),

@@ -17,6 +17,7 @@ mod outbox;
 mod reconnect;
 mod routes;
 mod schedule;
+mod seen;
 
 pub mod commit;
 pub mod job;

@@ -6,44 +6,30 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::commit::{LedgerLine, Lost, Progress, Span, Told, Waiting};
+use crate::commit::{LedgerLine, Lost, Span, Waiting};
 use crate::job::Send;
 use crate::limits::OutboxLimits;
 use crate::planted::{Bug, planted};
 use crate::reconnect::Reconnect;
-use crate::record::{LossReason, PRIORITY_MAX, Place, Record, Sending, Stamp, StreamId};
-use crate::store::{Evict, Evicted, Fetch, Fetched, Restored};
+use crate::record::{LossReason, PRIORITY_MAX, Place, Record, Stamp, StreamId};
+use crate::store::{Evicted, Fetched, Restored};
 use crate::stream::{Streams, WhenFull};
 use crate::time::Timestamp;
 
 mod boots;
+mod going;
 mod lane;
 mod ledger;
 pub mod pace;
+mod progress;
 mod suspect;
 
 use boots::Boots;
+pub use going::Ask;
 use lane::Lane;
 use ledger::Losses;
 use pace::Pace;
-use suspect::{Suspect, Verdict};
-
-/// Progress rides along with a commit that is made anyway, but not more often than this.
-const PROGRESS_RIDES_MS: u64 = 1_000;
-/// Nor more rarely than once in so many frames.
-const PROGRESS_FRAMES: u64 = 1024;
-
-/// What the outbox asks for.
-#[derive(Debug)]
-pub enum Ask {
-    Connect,
-    Drop,
-    Send(Sending),
-    Fetch(Fetch),
-    Evict(Evict),
-    /// A record is given up: the next commit says so.
-    Lose(Lost),
-}
+use suspect::Suspect;
 
 /// A record that has been sent and has no answer yet.
 #[derive(Debug)]
@@ -369,169 +355,5 @@ impl Outbox {
         self.settled_copies.extend(carried.map(|(seq, _)| *seq));
         self.sort_lanes();
         self.progress_due = Some(now);
-    }
-
-    /// The next thing to do.
-    pub fn poll(&mut self, now: Timestamp) -> Option<Ask> {
-        if core::mem::take(&mut self.wants_connect) {
-            return Some(Ask::Connect);
-        }
-        if core::mem::take(&mut self.wants_drop) {
-            return Some(Ask::Drop);
-        }
-        if self.wants_room && !self.is_evicting {
-            self.wants_room = false;
-            self.is_evicting = true;
-            return Some(Ask::Evict(self.evict()));
-        }
-        if !self.is_up() || self.is_evicting {
-            return None;
-        }
-        self.next_record(now).or_else(|| self.next_fetch())
-    }
-
-    fn evict(&self) -> Evict {
-        let mut under_way: Vec<u64> = self.flights.keys().copied().collect();
-        under_way.extend(self.aside.as_ref().map(|(_, record)| record.seq));
-        under_way.sort_unstable();
-        Evict { progress: self.progress(), under_way }
-    }
-
-    fn next_record(&mut self, now: Timestamp) -> Option<Ask> {
-        self.paced_until = None;
-        if self.flights.len() >= self.limits.window {
-            return None;
-        }
-        if self.flights.is_empty()
-            && let Some((_, record)) = &self.aside
-            && self.suspect.judge(record.seq) != Verdict::After
-        {
-            let (place, record) = self.aside.take()?;
-            return Some(self.send(now, place, record));
-        }
-        let at = self.lanes.iter().position(|lane| lane.queued() > 0)?;
-        let seq = self.lanes[at].peek()?.seq;
-        // It was carried forward while it was under way: its first copy's answer decides.
-        if self.flights.contains_key(&seq) {
-            return None;
-        }
-        let verdict = self.suspect.judge(seq);
-        if verdict == (Verdict::Send { alone: true }) && !self.flights.is_empty() {
-            return None;
-        }
-        if !self.pace.take(now) {
-            self.paced_until = Some(self.pace.next());
-            return None;
-        }
-        let (place, record) = self.lanes[at].take()?;
-        if self.settled_copies.remove(&seq) {
-            self.lanes[at].settle(place);
-            return self.next_record(now);
-        }
-        if verdict == Verdict::After && self.aside.is_none() {
-            self.aside = Some((place, record));
-            return self.next_record(now);
-        }
-        if let Some(reason) = self.useless(now, &record) {
-            self.settle(now, place, &record);
-            let (lost, _) = self.lose(&record, reason);
-            return Some(Ask::Lose(lost));
-        }
-        Some(self.send(now, place, record))
-    }
-
-    /// Why this record need not go.
-    fn useless(&self, now: Timestamp, record: &Record) -> Option<LossReason> {
-        if self.streams.get(record.stream).is_none() {
-            return Some(LossReason::NoStream);
-        }
-        let age_ms = self.boots.age_ms(now, record.stamp)?;
-        let is_over = record.ttl_s > 0 && age_ms > u64::from(record.ttl_s) * 1000;
-        is_over.then_some(LossReason::Expired)
-    }
-
-    fn send(&mut self, now: Timestamp, place: Place, record: Arc<Record>) -> Ask {
-        let is_older = |up: Timestamp| record.stamp.mono_ms < up.0;
-        let historical =
-            record.stamp.boot != self.boots.now() || self.up_since.is_some_and(is_older);
-        let at = self.boots.wall(record.stamp);
-        let flight = Flight { place, record: Arc::clone(&record), sent_at: now };
-        self.flights.insert(record.seq, flight);
-        Ask::Send(Sending { record, at, historical })
-    }
-
-    /// Every lane may ask: what is rare and first is looked for while the others go on.
-    fn next_fetch(&mut self) -> Option<Ask> {
-        let (enough, bytes_max) = (self.limits.window * 4, self.limits.fetch_bytes);
-        self.lanes.iter_mut().find_map(|lane| lane.poll_fetch(enough, bytes_max)).map(Ask::Fetch)
-    }
-
-    /// What upstream is to be told of losses: the line, and that it is told then.
-    pub fn poll_untold(&mut self, now: Timestamp) -> Vec<(LedgerLine, Told)> {
-        if !self.is_up() {
-            return Vec::new();
-        }
-        self.losses.tell(now, now.after(Duration::from_millis(self.limits.announce_ms)))
-    }
-
-    fn progress(&self) -> Progress {
-        Progress {
-            spans: self.lanes.iter().map(Lane::span).collect(),
-            waiting: self.waiting.values().copied().collect(),
-        }
-    }
-
-    /// How far upstream is, if a commit that is made now should say so.
-    pub fn take_progress(&mut self, now: Timestamp) -> Option<Progress> {
-        let is_due = self.progress_due.is_some_and(|due| {
-            due <= now || now.since(self.progress_at) >= Duration::from_millis(PROGRESS_RIDES_MS)
-        });
-        // What has no records is passed by, too: a start would search it for some.
-        let is_old = self.last_frame >= self.progress_frame + PROGRESS_FRAMES;
-        if !is_due && !is_old {
-            return None;
-        }
-        self.progress_due = None;
-        self.progress_at = now;
-        self.progress_frame = self.last_frame;
-        Some(self.progress())
-    }
-
-    /// Whether a commit should be made only to say how far upstream is.
-    pub fn wants_progress(&self, now: Timestamp) -> bool {
-        self.progress_due.is_some_and(|due| due <= now)
-    }
-
-    /// The gateway stops: the next commit says how far upstream is.
-    pub fn handle_stop(&mut self) {
-        if self.progress_due.is_some() {
-            self.progress_due = Some(Timestamp(0));
-        }
-    }
-
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let connect = self.reconnect.poll_timeout().filter(|_| self.has_uplink);
-        let untold = (self.is_up() && self.losses.has_untold()).then(|| self.losses.due());
-        [connect, self.stall(), self.paced_until, untold, self.progress_due]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// When the connection counts as stalled.
-    fn stall(&self) -> Option<Timestamp> {
-        let oldest = self.flights.values().map(|flight| flight.sent_at).min()?;
-        Some(oldest.after(Duration::from_millis(self.limits.ack_timeout_ms)))
-    }
-
-    pub fn handle_timeout(&mut self, now: Timestamp) {
-        self.wants_connect |= self.has_uplink && self.reconnect.handle_timeout(now);
-        if self.is_up() && self.stall().is_some_and(|at| at <= now) {
-            self.wants_drop = true;
-            // Once is enough: `UplinkDown` comes.
-            for flight in self.flights.values_mut() {
-                flight.sent_at = now;
-            }
-        }
     }
 }

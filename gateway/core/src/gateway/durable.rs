@@ -13,7 +13,7 @@ use crate::manifest::React;
 use crate::message::Message;
 use crate::planted::{Bug, planted};
 use crate::record::{Stamp, StreamId};
-use crate::store::Committed;
+use crate::store::{Committed, Restored};
 use crate::time::WallTime;
 
 /// What one event did that must last.
@@ -67,16 +67,6 @@ impl Gateway {
             self.record(event.message.at, send, None);
         }
         lasts
-    }
-
-    /// One handler has finished with a message. If it has changed anything, that must be durable first.
-    pub(super) fn close_durably(&mut self, ticket: Option<Ticket>, lasts: bool) {
-        match ticket {
-            Some(ticket) if lasts && !planted(Bug::AckBeforeCommit) => {
-                self.commits.hold_ticket(ticket);
-            }
-            ticket => self.close(ticket),
-        }
     }
 
     /// Reactions leave now, or once everything so far is durable.
@@ -142,10 +132,13 @@ impl Gateway {
         let send = Send { stream, payload, priority: None, ttl_s: 0 };
         self.record(message.at, send, Some(Arc::from(message.topic.as_str())));
         self.commits.forwarded(Arc::clone(message));
-        if let Some(ticket) = ticket {
-            self.close_durably(Some(ticket), true);
-        }
+        self.end(ticket, true);
         self.end_if_large();
+    }
+
+    pub(super) fn handle_restored(&mut self, restored: &Restored) {
+        self.outbox.handle_restored(restored);
+        restored.seen.iter().for_each(|mark| self.seen.insert(*mark));
     }
 
     pub(super) fn handle_committed(&mut self, committed: &Committed) {
@@ -175,7 +168,7 @@ impl Gateway {
             self.intake.give(&message);
         }
         for ticket in held.tickets {
-            self.close(Some(ticket));
+            self.close(ticket);
         }
     }
 

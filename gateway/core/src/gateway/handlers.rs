@@ -48,7 +48,7 @@ impl Gateway {
                 self.deployments.remove(handler);
                 for event in self.schedule.remove(handler) {
                     self.intake.give(&event.message);
-                    self.close(event.ticket);
+                    self.end(event.ticket, false);
                 }
                 self.report(Report::HandlerRejected { handler, name, reason });
             }
@@ -108,7 +108,7 @@ impl Gateway {
     ) -> Option<Failure> {
         self.deployments.count_event(id, event, &result);
         let Some(name) = self.deployments.name(id).cloned() else {
-            self.close(event.ticket);
+            self.end(event.ticket, false);
             return None;
         };
         for line in result.logs {
@@ -131,7 +131,7 @@ impl Gateway {
             self.bury_event(&name, failure, &event.message);
             lasts = self.outbox.has_uplink();
         }
-        self.close_durably(event.ticket, lasts);
+        self.end(event.ticket, lasts);
         self.end_if_large();
         failure
     }

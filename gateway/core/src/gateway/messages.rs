@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use super::Gateway;
+use crate::commit::Seen;
 use crate::effect::{DropReason, Effect};
 use crate::intake::Cause;
 use crate::job::{Event, HandlerId, Ticket};
@@ -16,6 +17,11 @@ impl Gateway {
             self.count_drop(DropReason::TooLarge);
             self.effects.extend(ack.map(Effect::Ack));
             return;
+        }
+        if let Some(mark) = message.mark
+            && self.is_repeated(mark, ack)
+        {
+            return self.count_drop(DropReason::Repeated);
         }
         message.hops = self.local.hops(&message);
         self.route(&Arc::new(message), ack);
@@ -36,7 +42,8 @@ impl Gateway {
             if planted(Bug::AckAtOnce) {
                 self.effects.extend(ack.map(Effect::Ack));
             }
-            let ticket = self.intake.open(ack, found.len() + usize::from(forward.is_some()));
+            let handlers = found.len() + usize::from(forward.is_some());
+            let ticket = self.intake.open(ack, handlers, message.mark);
             if let Some(stream) = forward {
                 self.forward(stream, message, ticket);
             }
@@ -109,17 +116,47 @@ impl Gateway {
         }
     }
 
+    /// Whether a message has come before. It gets its ack, when the first has had its effect for good.
+    fn is_repeated(&mut self, mark: Seen, ack: Option<AckTo>) -> bool {
+        if self.seen.contains(mark) {
+            self.effects.extend(ack.map(Effect::Ack));
+            return true;
+        }
+        self.intake.join(mark, ack)
+    }
+
     /// An event fails without a run.
     pub(super) fn skip(&mut self, handler: HandlerId, ticket: Option<Ticket>) {
         self.deployments.count_skipped(handler);
         if !planted(Bug::QuarantineForgetsAck) {
+            self.end(ticket, false);
+        }
+    }
+
+    /// The event of one handler has ended. If it `lasts`, the ack waits until that is durable.
+    pub(super) fn end(&mut self, ticket: Option<Ticket>, lasts: bool) {
+        let Some(ticket) = ticket else {
+            return;
+        };
+        let mark = self.intake.end(ticket);
+        if let Some(mark) = mark {
+            self.commits.see(mark);
+        }
+        if (lasts || mark.is_some()) && !planted(Bug::AckBeforeCommit) {
+            self.commits.hold_ticket(ticket);
+        } else {
             self.close(ticket);
         }
     }
 
     /// One handler has finished with a message.
-    pub(super) fn close(&mut self, ticket: Option<Ticket>) {
-        let ack = ticket.and_then(|ticket| self.intake.finish(ticket));
-        self.effects.extend(ack.map(Effect::Ack));
+    pub(super) fn close(&mut self, ticket: Ticket) {
+        let Some(closed) = self.intake.finish(ticket) else {
+            return;
+        };
+        self.effects.extend(closed.acks.into_iter().map(Effect::Ack));
+        if let Some(mark) = closed.mark {
+            self.seen.insert(mark);
+        }
     }
 }
