@@ -118,7 +118,7 @@ fn a_restart_goes_on_where_progress_says() {
     let restored = Restored {
         boot: 2,
         next_seq: 4,
-        progress: progress.unwrap_or_else(Progress::default),
+        progress: progress.unwrap_or_default(),
         last_frame: 4,
         ..Restored::default()
     };
