@@ -58,7 +58,7 @@ impl Gateway {
     /// Tells the local side of the triggers that it does not know.
     pub(super) fn subscribe(&mut self) {
         for (handler, filter) in self.deployments.take_unsubscribed() {
-            self.effects.push_back(Effect::Subscribe { handler, filter });
+            self.effects.push_back(Effect::Subscribe { handler: Some(handler), filter });
         }
     }
 
@@ -66,6 +66,10 @@ impl Gateway {
         self.local.handle_up(now);
         if !session_present {
             self.deployments.forget_subscriptions();
+            for forward in &self.outbox.streams().forwards {
+                let filter = forward.from.clone();
+                self.effects.push_back(Effect::Subscribe { handler: None, filter });
+            }
         }
         self.subscribe();
         while let Some(message) = self.local.poll_waiting() {
