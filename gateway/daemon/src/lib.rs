@@ -7,7 +7,7 @@ mod shell;
 mod turns;
 
 mod alarm;
-mod clock;
+pub mod clock;
 mod counters;
 mod front_door;
 mod local_client;
