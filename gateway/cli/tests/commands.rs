@@ -135,6 +135,43 @@ fn one_message_is_tried_from_the_command_line() {
     assert!(stdout.contains(r#""effect":"publish","topic":"out","payload":"p""#), "{stdout}");
 }
 
+/// Sends its payload to `alerts` (priority 7, a minute) and to `raw`, and returns what the second answers.
+const SENDER: &str = r#"(module
+    (import "tidegate1" "send" (func $send (param i32 i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 4000) "alerts") (data (i32.const 4010) "raw") (data (i32.const 4020) "hot")
+    (func (export "tidegate_inbox") (result i64) (i64.const 0x20000000000))
+    (func (export "on_event") (param i32) (result i32)
+        (drop (call $send (i32.const 4000) (i32.const 6) (i32.const 4020) (i32.const 3) (i32.const 7) (i32.const 60)))
+        (call $send (i32.const 4010) (i32.const 3) (i32.const 4020) (i32.const 3) (i32.const -1) (i32.const 0))))"#;
+
+#[test]
+fn records_are_shown_and_granted_streams_count_as_configured() {
+    let dir = handler("sender", &wat::parse_str(SENDER).expect("a module"));
+    let grant = |streams: &str| {
+        let toml = TOML.replace("publish = [\"out\"]", &format!("send = [{streams}]"));
+        fs::write(dir.join("handler.toml"), toml).expect("written");
+        tidegate(&["try", ".", "--topic", "in/x", "--json"], &dir, "")
+    };
+    let output = grant(r#""raw", "alerts", "raw""#);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let alert = r#"{"effect":"send","stream":"alerts","payload":"hot","priority":7,"ttl_s":60}"#;
+    let raw = r#"{"effect":"send","stream":"raw","payload":"hot"}"#;
+    let expect: Vec<serde_json::Value> =
+        [alert, raw].map(|json| serde_json::from_str(json).expect("JSON")).into();
+    assert_eq!(shown["effects"].as_array(), Some(&expect));
+
+    let output = grant(r#""alerts""#);
+    assert_eq!(output.status.code(), Some(1));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("it returned -4 (NotPermitted)"), "{stdout}");
+    let output = grant("");
+    assert_eq!(output.status.code(), Some(65));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("tidegate1.send") && stderr.contains("[grants] send"), "{stderr}");
+}
+
 #[test]
 fn bad_lines_name_their_number() {
     let output = tidegate(&["try", "."], &echo("bad-lines"), "in/a x\nin/+ x\n");

@@ -8,12 +8,16 @@ mod input;
 
 mod gateway;
 
+mod commits;
 mod deploy;
 mod drops;
 mod intake;
 mod local;
+mod outbox;
+mod reconnect;
 mod routes;
 mod schedule;
+mod seen;
 
 pub mod commit;
 pub mod job;
@@ -31,7 +35,7 @@ pub mod trie;
 
 pub use deploy::HandlerCounters;
 pub use effect::{DropReason, Effect, Report};
-pub use gateway::Gateway;
+pub use gateway::{Durability, Gateway};
 pub use input::Input;
 pub use limits::Limits;
 pub use local::LocalSide;

@@ -18,6 +18,8 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 
 use crate::commit::LedgerLine;
+use crate::job::Failure;
+use crate::message::Message;
 use crate::record::{Record, Refusal};
 
 /// The payload that tells upstream what a stream lost. `stream` is its name.
@@ -52,25 +54,49 @@ pub fn dead_letter(
             number(&mut out, "bytes", *bytes as u64);
             number(&mut out, "max", *max as u64);
         }
-        Refusal::NoTopic => {}
+        Refusal::NoTopic | Refusal::HangsUp => {}
     }
     number(&mut out, "boot", u64::from(record.stamp.boot));
     number(&mut out, "mono_ms", record.stamp.mono_ms);
     if let Some(topic) = &record.topic {
         text(&mut out, "topic", topic);
     }
-    number(&mut out, "payload_bytes", record.payload.len() as u64);
-    if keep {
-        match core::str::from_utf8(&record.payload) {
-            Ok(payload) => text(&mut out, "payload_text", payload),
-            Err(_) => {
-                key(&mut out, "payload_base64");
-                write_base64(&record.payload, &mut out);
-            }
-        }
-    }
+    payload(&mut out, &record.payload, payload_bytes_max);
     out.push('}');
     out.into_bytes()
+}
+
+/// The payload that stands for a message whose event failed in a handler: the handler's name, why, and the message.
+pub fn failed_event(
+    handler: &str,
+    failure: &Failure,
+    message: &Message,
+    payload_bytes_max: usize,
+) -> Vec<u8> {
+    let mut out = String::with_capacity(192 + payload_bytes_max.min(message.payload.len()) * 4 / 3);
+    out.push_str("{\"handler\":");
+    write_json_string(handler, &mut out);
+    text(&mut out, "reason", failure.name());
+    text(&mut out, "topic", message.topic.as_str());
+    text(&mut out, "source", &message.source);
+    payload(&mut out, &message.payload, payload_bytes_max);
+    out.push('}');
+    out.into_bytes()
+}
+
+/// A payload's length, and the payload itself unless it is too long to keep.
+fn payload(out: &mut String, payload: &[u8], bytes_max: usize) {
+    number(out, "payload_bytes", payload.len() as u64);
+    if payload.len() > bytes_max {
+        return;
+    }
+    match core::str::from_utf8(payload) {
+        Ok(payload) => text(out, "payload_text", payload),
+        Err(_) => {
+            key(out, "payload_base64");
+            write_base64(payload, out);
+        }
+    }
 }
 
 fn begin(out: &mut String, stream: &str) {

@@ -103,6 +103,8 @@ pub enum Refusal {
     TooLarge { bytes: usize, max: usize },
     /// When its stream has no place to go, such as a topic that cannot be formed.
     NoTopic,
+    /// When upstream ended several connections because of it, and took others meanwhile.
+    HangsUp,
 }
 
 impl Refusal {
@@ -112,6 +114,7 @@ impl Refusal {
             Refusal::Code(_) => "refused",
             Refusal::TooLarge { .. } => "too-large",
             Refusal::NoTopic => "no-topic",
+            Refusal::HangsUp => "hangs-up",
         }
     }
 }

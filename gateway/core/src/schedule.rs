@@ -264,6 +264,7 @@ mod tests {
             source: Arc::from("s"),
             at: WallTime::default(),
             hops: 0,
+            mark: None,
         };
         Event { id, message: Arc::new(message), ticket: None, attempt: 0, first: false }
     }

@@ -11,7 +11,7 @@ use anyhow::Context as _;
 use tidegate_broker::Broker;
 use tidegate_config::{HandlerEntry, Local as LocalSettings, Settings};
 use tidegate_core::job::HandlerId;
-use tidegate_core::{Gateway, Input, LocalSide};
+use tidegate_core::{Durability, Gateway, Input, LocalSide};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_local;
@@ -42,14 +42,15 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let clock = Clock::start();
     let seed = seed();
     let board = &settings.board;
-    let runner = Runner::new(board.host.caps, u64::from(board.runner.slice_us), seed);
+    let streams = Arc::default();
+    let runner = Runner::new(board.host.caps, streams, u64::from(board.runner.slice_us), seed);
     let (side, local) = match &settings.local {
         LocalSettings::FrontDoor { .. } => {
             (LocalSide::FrontDoor, Local::FrontDoor(Box::new(Broker::new(board.door))))
         }
         LocalSettings::Broker(_) => (LocalSide::Broker, Local::Broker(Default::default())),
     };
-    let gateway = Gateway::new(board.core_limits, side, seed);
+    let gateway = Gateway::new(board.core_limits, side, Durability::default(), seed);
     let shell = Shell::new(clock, Hub::new(gateway, local, runner));
     deploy(&settings, &shell);
     let driver = open_local(&settings, &shell).await?;

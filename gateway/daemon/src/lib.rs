@@ -8,7 +8,7 @@ mod turns;
 pub mod uplink;
 
 mod alarm;
-mod clock;
+pub mod clock;
 mod counters;
 mod front_door;
 mod local_client;

@@ -123,6 +123,7 @@ impl LocalClient {
                             source: Arc::clone(source),
                             at: shell.clock.wall(),
                             hops: 0,
+                            mark: None,
                         };
                         shell.input(Input::Message { message, ack });
                     }

@@ -6,7 +6,7 @@ use tidegate_broker::Broker;
 use tidegate_core::job::HandlerId;
 use tidegate_core::time::{ClockQuality, WallTime};
 use tidegate_core::{
-    DropReason, Gateway, HandlerCounters, Input, Limits, LocalSide, Report, Timestamp,
+    DropReason, Durability, Gateway, HandlerCounters, Input, Limits, LocalSide, Report, Timestamp,
 };
 use tidegate_host::Now;
 use tidegated::hub::{Hub, Local};
@@ -69,7 +69,7 @@ pub fn run(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation>
 
 impl World {
     fn new(folders: &Folders, seed: u64) -> World {
-        let mut runner = Runner::new(CAPS, 75, seed);
+        let mut runner = Runner::new(CAPS, Arc::default(), 75, seed);
         let mut deployed = Vec::new();
         for (number, (module_path, manifest)) in folders.iter().enumerate() {
             let handler = HandlerId(number as u16);
@@ -78,7 +78,7 @@ impl World {
         }
         let limits =
             tidegate_broker::Limits { receive_max: RECEIVE_MAX, ..tidegate_broker::Limits::DEV };
-        let gateway = Gateway::new(LIMITS, LocalSide::FrontDoor, seed);
+        let gateway = Gateway::new(LIMITS, LocalSide::FrontDoor, Durability::default(), seed);
         let mut hub = Hub::new(gateway, Local::FrontDoor(Box::new(Broker::new(limits))), runner);
         for input in deployed {
             hub.handle_input(Timestamp(0), input);

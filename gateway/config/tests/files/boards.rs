@@ -168,6 +168,7 @@ handler.deadline_ms_default: 101 is above handler.deadline_ms_max = 100; lower o
 handler.publishes_default: 257 is above handler.publishes_max = 256; lower one or raise the other
 handler.publish_bytes_max: 65536 is above handler.effects_bytes_max = 65535; lower one or raise the other
 handler.publish_bytes_max: 65536 leaves no room for a topic in a packet of door.packet_bytes_max = 65536; lower one or raise the other
+handler.record_bytes_max: 65536 is above handler.effects_bytes_max = 65535; lower one or raise the other
 runner.threads: 3 is above cores = 2; a runner thread without a core only slows the others
 "#,
     );
