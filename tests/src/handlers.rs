@@ -110,6 +110,7 @@ pub fn guest_with(fields: &str, body: &str) -> Vec<u8> {
 /// The imports of [`guest`].
 pub const IMPORTS: &str = r#"
   (import "tidegate1" "publish" (func $publish (param i32 i32 i32 i32 i32) (result i32)))
+  (import "tidegate1" "send" (func $send (param i32 i32 i32 i32 i32 i32) (result i32)))
   (import "tidegate1" "log" (func $log (param i32 i32 i32)))
   (import "tidegate1" "ev_read" (func $ev_read (param i32 i32 i32 i32) (result i32)))
   (import "tidegate1" "ev_num" (func $ev_num (param i32 i32 i32) (result i32)))
