@@ -10,4 +10,5 @@ mod world;
 
 pub use check::{Stats, Violation};
 pub use handlers::Folders;
+pub use random::Random;
 pub use world::run;
