@@ -170,7 +170,7 @@ async fn open_local(settings: &Settings, shell: &Rc<Shell>) -> anyhow::Result<Lo
         LocalSettings::Broker(broker) => {
             let packet_bytes_max = settings.board.door.packet_bytes_max;
             let clock = shell.clock;
-            let trust = Trust::new(move || clock.wall().quality);
+            let trust = Trust::new(move || clock.wall());
             let target = Target::new(broker, packet_bytes_max, &trust)?;
             let (client, events) = LocalClient::new(target);
             info!(host = broker.host, port = broker.port, "using the broker that is there");

@@ -149,7 +149,23 @@ impl<D: Disk> Journal<D> {
         Ok((evicted, ledger))
     }
 
-    /// Two segments are kept back: one to carry into, one in case the disk refuses.
+    /// The last seq of the segment that an eviction would give up; `None` when there is none.
+    pub fn oldest_last_seq(&self) -> Option<u64> {
+        let (generation, oldest) = self.segments.first_key_value()?;
+        (Some(*generation) != self.active).then(|| oldest.end_seq - 1)
+    }
+
+    /// What [`Judge::room_bytes`] would begin with. Two segments are kept back: one to carry into, one in case the
+    /// disk refuses.
+    pub fn carry_room_bytes(&self) -> u64 {
+        self.carry_room()
+    }
+
+    /// Whether an eviction that has returned an error is waiting for a commit that brings it to its end.
+    pub fn is_evicting(&self) -> bool {
+        self.marks.iter().any(|(_, mark)| mark.attempt != 0)
+    }
+
     fn carry_room(&self) -> u64 {
         if self.carried_bytes > self.settings.quota_bytes {
             return 0;
@@ -176,20 +192,7 @@ impl<D: Disk> Journal<D> {
         Ok(())
     }
 
-    /// Says that upstream knows of the first `count` records that a stream lost for a reason; `count` as in
-    /// [`crate::Loss::count`]. Becomes durable with the next commit, behind what was appended before.
-    pub fn told(&mut self, stream: u16, reason: u8, count: u64) {
-        let mut mark = match self.marks.back() {
-            Some((_, latest)) => latest.clone(),
-            None => self.mark.clone(),
-        };
-        mark.attempt = 0;
-        if mark.ledger.tell(stream, reason, count) {
-            self.push_mark(mark);
-        }
-    }
-
-    fn push_mark(&mut self, mark: Mark) {
+    pub(crate) fn push_mark(&mut self, mark: Mark) {
         let mut payload = Vec::new();
         mark.encode(&mut payload);
         let seq = self.push(KIND_MARK, &[&payload]);
