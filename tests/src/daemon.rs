@@ -152,12 +152,7 @@ pub fn field(handler: &str) -> String {
 }
 
 /// Writes `gateway.toml` with a fresh data folder, and `more` at its end.
-pub fn write_config(
-    scratch: &Scratch,
-    local: &Local,
-    handlers: &[PathBuf],
-    more: &str,
-) -> PathBuf {
+pub fn write_config(scratch: &Scratch, local: &Local, handlers: &[PathBuf], more: &str) -> PathBuf {
     let data = scratch.path().join("data");
     std::fs::create_dir_all(&data).expect("a scratch folder can be made");
     let local = match local {

@@ -157,7 +157,9 @@ pub fn echo(name: &str, from: &str, to: &str, qos: u8) -> Handler {
 pub fn tally(from: &str) -> Handler {
     let (payload, payload_len) = (INBOX + 64, INBOX + 68);
     let (topic, topic_len) = (INBOX + 32, INBOX + 36);
-    let key = format!("(i32.add (i32.const {INBOX}) (i32.load (i32.const {topic}))) (i32.load (i32.const {topic_len}))");
+    let key = format!(
+        "(i32.add (i32.const {INBOX}) (i32.load (i32.const {topic}))) (i32.load (i32.const {topic_len}))"
+    );
     let module = guest_with(
         "(data (i32.const 16) \"tally/count\") (data (i32.const 48) \"up\")",
         &format!(

@@ -8,6 +8,7 @@ use crate::journal::Journal;
 use crate::ledger::{Ledger, OTHER_STREAMS, REASON_NO_ROOM};
 use crate::mark::Mark;
 use crate::planted::{Bug, planted};
+use crate::segments::Segment;
 
 /// Carried frames are written in pieces of this size: memory, not the disk, sets it.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -149,10 +150,15 @@ impl<D: Disk> Journal<D> {
         Ok((evicted, ledger))
     }
 
-    /// The last seq of the segment that an eviction would give up; `None` when there is none.
+    /// The last seqs of the segments that evictions can give up, in the order in which they would.
+    pub fn evictable_ends(&self) -> impl Iterator<Item = u64> {
+        let is_done = |(generation, _): &(&u32, &Segment)| Some(**generation) != self.active;
+        self.segments.iter().take_while(is_done).map(|(_, segment)| segment.end_seq - 1)
+    }
+
+    /// The first of them.
     pub fn oldest_last_seq(&self) -> Option<u64> {
-        let (generation, oldest) = self.segments.first_key_value()?;
-        (Some(*generation) != self.active).then(|| oldest.end_seq - 1)
+        self.evictable_ends().next()
     }
 
     /// What [`Judge::room_bytes`] would begin with. Two segments are kept back: one to carry into, one in case the

@@ -131,7 +131,8 @@ fn records_wait_for_an_upstream_that_is_away_over_kills_of_the_daemon() {
 fn an_upstream_that_comes_and_goes_gets_everything() {
     let mut broker = Mosquitto::start_durable();
     let kept = Connect { id: "cloud", clean: false, ..Connect::default() };
-    let connect = |broker: &Mosquitto| Client::connect_with(broker.address, &kept).expect("it listens");
+    let connect =
+        |broker: &Mosquitto| Client::connect_with(broker.address, &kept).expect("it listens");
     connect(&broker).subscribe("gw-01/#", 1).expect("granted");
     let daemon = start(&uplink(broker.address));
     let mut sent = 0;
