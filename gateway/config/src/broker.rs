@@ -1,4 +1,4 @@
-//! From `broker = "mqtt://..."` and the keys around it to [`BrokerSettings`].
+//! From `broker = "mqtt://..."` and the keys around it, in `[local]` and `[uplink]`, to [`BrokerSettings`].
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,19 @@ const PEM_BYTES_MAX: u64 = 1024 * 1024;
 /// The scheme's meaning: whether TLS, and the default port.
 const SCHEMES: [(&str, bool, u16); 2] = [("mqtt://", false, 1883), ("mqtts://", true, 8883)];
 
+/// Who we are to a broker when `client_id` is left out: as a person is told, and from the gateway's id.
+pub(crate) struct ClientIdDefault {
+    pub told: &'static str,
+    pub make: fn(&str) -> String,
+}
+
 /// What `broker` and its neighbours mean; `None` when `broker` is not written or something is wrong.
-pub(crate) fn broker(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Option<BrokerSettings> {
+pub(crate) fn broker(
+    table: &Table<'_>,
+    id: Option<&str>,
+    client_id_default: &ClientIdDefault,
+    folder: &Path,
+) -> Option<BrokerSettings> {
     let url = table.text("broker", "\"mqtt://127.0.0.1:1883\"").map(|at| url(&at));
     let username = table.text("username", "\"gateway\"");
     let password = table
@@ -34,7 +45,9 @@ pub(crate) fn broker(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Opti
     let ca = file(table, "ca", "\"ca.pem\"", folder);
     let cert = file(table, "cert", "\"client.pem\"", folder);
     let key = file(table, "key", "\"client.key\"", folder);
-    let client_id = table.text("client_id", "\"tidegate-gw-01\"").map(|at| client_id(&at));
+    let client_id = table
+        .text("client_id", "\"tidegate-gw-01\"")
+        .map(|at| client_id(&at, client_id_default.told));
     // Above an hour a lost broker goes unnoticed for longer than anybody means.
     let keep_alive_s = table.number("keep_alive_s", &(5..=3600), "");
 
@@ -68,7 +81,7 @@ pub(crate) fn broker(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Opti
         },
         client_id: match client_id {
             Some(id) => id?,
-            None => format!("tidegate-{}", id?),
+            None => (client_id_default.make)(id?),
         },
         keep_alive_s: keep_alive_s.map_or(KEEP_ALIVE_S_DEFAULT, |at| {
             u16::try_from(at.value).expect("the range lies within a u16")
@@ -133,12 +146,12 @@ fn url(at: &At<'_, &str>) -> Option<Url> {
     }
 }
 
-fn client_id(at: &At<'_, &str>) -> Option<String> {
+fn client_id(at: &At<'_, &str>, default: &str) -> Option<String> {
     let good = (1..=CLIENT_ID_BYTES_MAX).contains(&at.value.len())
         && !at.value.chars().any(char::is_control);
     if !good {
         at.place.wrong(format!(
-            "must have 1 to {CLIENT_ID_BYTES_MAX} bytes and no control characters; leave it out for tidegate-ID"
+            "must have 1 to {CLIENT_ID_BYTES_MAX} bytes and no control characters; leave it out for {default}"
         ));
     }
     good.then(|| at.value.to_owned())

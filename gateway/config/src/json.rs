@@ -7,6 +7,7 @@ pub(crate) enum Json {
     Text(String),
     Number(u64),
     Flag(bool),
+    Null,
     List(Vec<Json>),
     Object(Vec<(&'static str, Json)>),
 }
@@ -32,6 +33,7 @@ impl Json {
             Json::Text(text) => string(text, out),
             Json::Number(number) => out.push_str(&number.to_string()),
             Json::Flag(flag) => out.push_str(if *flag { "true" } else { "false" }),
+            Json::Null => out.push_str("null"),
             Json::List(items) => {
                 out.push('[');
                 for (i, item) in items.iter().enumerate() {
@@ -86,11 +88,12 @@ mod tests {
             ("n", Json::Number(7)),
             ("l", Json::texts(["x", "y"])),
             ("f", Json::Flag(false)),
+            ("z", Json::Null),
             ("e", Json::List(Vec::new())),
         ]);
         assert_eq!(
             json.render(),
-            r#"{"a":"q\" b\\ n\n t\u0009 é\u0001","n":7,"l":["x","y"],"f":false,"e":[]}"#
+            r#"{"a":"q\" b\\ n\n t\u0009 é\u0001","n":7,"l":["x","y"],"f":false,"z":null,"e":[]}"#
         );
     }
 }

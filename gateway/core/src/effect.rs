@@ -23,9 +23,10 @@ pub enum Effect {
     Publish(Arc<Message>),
     /// Acknowledge a device's message.
     Ack(AckTo),
-    /// Make sure that messages for this filter reach us, and hand over what is retained under it.
+    /// Make sure that messages for this filter reach us, and hand over to the handler, if it is for one, what is
+    /// retained under it.
     Subscribe {
-        handler: HandlerId,
+        handler: Option<HandlerId>,
         filter: Filter,
     },
     /// Read nothing more from this source until [`Effect::Resume`].

@@ -195,6 +195,11 @@ impl Gateway {
         self.outbox.is_up()
     }
 
+    /// The streams that are configured.
+    pub fn streams(&self) -> &Streams {
+        self.outbox.streams()
+    }
+
     /// What waits to go upstream, by stream.
     pub fn waiting(&self) -> impl Iterator<Item = &Waiting> {
         self.outbox.waiting()

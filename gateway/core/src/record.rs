@@ -108,6 +108,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// What upstream is told.
     pub const fn name(&self) -> &'static str {
         match self {
             Refusal::Code(_) => "refused",

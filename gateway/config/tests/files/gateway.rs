@@ -51,7 +51,7 @@ name = "x"
 [[handler]]
 path = 7
 
-[uplink]
+[upink]
 "#,
         r#"
 gateway.toml:1: gateway.data_dir: is missing; add it, for example data_dir = "/var/lib/tidegate"
@@ -63,7 +63,7 @@ gateway.toml:9: local.keep_alive_s: must be a whole number from 5 to 3600, not a
 gateway.toml:15: handler[1].path: the folder nowhere is not there; correct the path, or make it with `tidegate new NAME`
 gateway.toml:16: handler[1].name: is not a key here; the keys are path
 gateway.toml:19: handler[2].path: must be a string, not a whole number; for example path = "/etc/tidegate/handlers/overheat"
-gateway.toml:21: uplink: is not a key here; the keys are gateway, local, handler
+gateway.toml:21: upink: is not a key here; did you mean `uplink`?
 "#,
     );
 }

@@ -58,7 +58,7 @@ impl Gateway {
     /// Tells the local side of the triggers that it does not know.
     pub(super) fn subscribe(&mut self) {
         for (handler, filter) in self.deployments.take_unsubscribed() {
-            self.effects.push_back(Effect::Subscribe { handler, filter });
+            self.effects.push_back(Effect::Subscribe { handler: Some(handler), filter });
         }
     }
 
@@ -66,6 +66,10 @@ impl Gateway {
         self.local.handle_up(now);
         if !session_present {
             self.deployments.forget_subscriptions();
+            for forward in &self.outbox.streams().forwards {
+                let filter = forward.from.clone();
+                self.effects.push_back(Effect::Subscribe { handler: None, filter });
+            }
         }
         self.subscribe();
         while let Some(message) = self.local.poll_waiting() {
@@ -94,7 +98,8 @@ impl Gateway {
             self.report(Report::HandlerQuarantined { handler: id, wait_ms, last });
             for event in self.schedule.drain(id) {
                 self.intake.give(&event.message);
-                self.skip(id, event.ticket);
+                self.skip(id, &event.message, event.ticket);
+                self.end_if_large();
             }
         }
     }
@@ -128,8 +133,7 @@ impl Gateway {
         }
         let mut lasts = lasts;
         if let (Some(failure), Some(_)) = (&failure, event.ticket) {
-            self.bury_event(&name, failure, &event.message);
-            lasts = self.outbox.has_uplink();
+            lasts = self.bury_event(&name, failure, &event.message);
         }
         self.end(event.ticket, lasts);
         self.end_if_large();
