@@ -292,7 +292,7 @@ impl<'a> World<'a> {
         for device in &mut self.devices {
             device.disconnect();
         }
-        let seed = self.random.next();
+        let seed = self.random.draw();
         // The power may go again while the gateway starts.
         for _ in 0..8 {
             self.disks.cut();
