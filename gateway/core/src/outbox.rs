@@ -37,6 +37,8 @@ struct Flight {
     place: Place,
     record: Arc<Record>,
     sent_at: Timestamp,
+    /// An eviction has carried it forward since: a copy of it will turn up.
+    is_carried: bool,
 }
 
 /// All that waits to go upstream.
@@ -48,13 +50,15 @@ pub struct Outbox {
     has_uplink: bool,
     boots: Boots,
     next_seq: u64,
+    /// Records that are made and not durable.
+    making: u64,
     last_frame: u64,
     /// The next to send from is first: by priority, and what comes now before what waited.
     lanes: Vec<Lane>,
     flights: BTreeMap<u64, Flight>,
     /// Set aside while others are tried.
     aside: Option<(Place, Arc<Record>)>,
-    /// Acked while an eviction carried them: a copy of each will turn up that need not be sent.
+    /// Settled after an eviction had carried them: a copy of each will turn up that need not be sent.
     settled_copies: BTreeSet<u64>,
     waiting: BTreeMap<StreamId, Waiting>,
     losses: Losses,
@@ -84,6 +88,7 @@ impl Outbox {
             has_uplink,
             boots: Boots::default(),
             next_seq: 1,
+            making: 0,
             last_frame: 0,
             lanes: Vec::new(),
             flights: BTreeMap::new(),
@@ -203,12 +208,14 @@ impl Outbox {
         let line = self.waiting.entry(send.stream).or_insert(none);
         line.records += 1;
         line.bytes += bytes;
+        self.making += 1;
         Ok(Arc::new(record))
     }
 
     /// A commit with records has become durable in this frame.
     pub fn handle_durable(&mut self, frame: u64, records: &[Arc<Record>]) {
         let (is_up, bytes_max) = (self.is_up(), self.limits.lane_bytes_max);
+        self.making = self.making.saturating_sub(records.len() as u64);
         for (index, record) in records.iter().enumerate() {
             let place = Place { frame, index: index as u16 };
             let lane = self
@@ -226,6 +233,7 @@ impl Outbox {
         for lane in &mut self.lanes {
             lane.catch_up(self.last_frame);
         }
+        self.recount();
     }
 
     /// Upstream is there. Returns how many records wait.
@@ -282,6 +290,9 @@ impl Outbox {
         if let Some(line) = self.waiting.get_mut(&flight.record.stream) {
             line.delivered += 1;
         }
+        if flight.is_carried {
+            self.settled_copies.insert(seq);
+        }
         self.settle(now, flight.place, &flight.record);
         true
     }
@@ -290,6 +301,9 @@ impl Outbox {
     pub fn handle_refused(&mut self, now: Timestamp, seq: u64) -> Option<Arc<Record>> {
         let flight = self.flights.remove(&seq)?;
         self.suspect.handle_ack(seq);
+        if flight.is_carried {
+            self.settled_copies.insert(seq);
+        }
         self.settle(now, flight.place, &flight.record);
         Some(flight.record)
     }
@@ -313,9 +327,20 @@ impl Outbox {
             line.bytes = line.bytes.saturating_sub(record.bytes() as u64);
         }
         self.lanes.retain(|lane| !lane.is_over());
+        self.recount();
         if self.progress_due.is_none() {
             let due = now.after(Duration::from_millis(self.limits.progress_ms));
             self.progress_due = Some(due);
+        }
+    }
+
+    /// With every lane empty nothing waits, whatever was counted: after a power cut between an eviction and the
+    /// commit that says what it took, more is counted than waits.
+    fn recount(&mut self) {
+        if self.making == 0 && self.flights.is_empty() && self.lanes.iter().all(Lane::is_idle) {
+            for line in self.waiting.values_mut() {
+                (line.records, line.bytes) = (0, 0);
+            }
         }
     }
 
@@ -326,6 +351,7 @@ impl Outbox {
             }
         }
         self.sort_lanes();
+        self.recount();
     }
 
     /// The journal is full.
@@ -349,10 +375,13 @@ impl Outbox {
             return;
         }
         for lane in &mut self.lanes {
+            let early = lane.settled_early().filter(|(place, _)| place.frame <= evicted.up_to);
+            self.settled_copies.extend(early.map(|(_, seq)| seq));
             lane.handle_evicted(evicted.up_to, evicted.carried_from);
         }
-        let carried = self.flights.iter().filter(|(_, flight)| flight.place.frame <= evicted.up_to);
-        self.settled_copies.extend(carried.map(|(seq, _)| *seq));
+        for flight in self.flights.values_mut() {
+            flight.is_carried |= flight.place.frame <= evicted.up_to;
+        }
         self.sort_lanes();
         self.progress_due = Some(now);
     }

@@ -4,6 +4,9 @@
 pub mod hub;
 pub mod runner;
 mod shell;
+pub mod store_desk;
+mod store_driver;
+mod store_opening;
 mod turns;
 pub mod uplink;
 

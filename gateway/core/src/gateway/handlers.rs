@@ -98,7 +98,8 @@ impl Gateway {
             self.report(Report::HandlerQuarantined { handler: id, wait_ms, last });
             for event in self.schedule.drain(id) {
                 self.intake.give(&event.message);
-                self.skip(id, event.ticket);
+                self.skip(id, &event.message, event.ticket);
+                self.end_if_large();
             }
         }
     }
@@ -132,8 +133,7 @@ impl Gateway {
         }
         let mut lasts = lasts;
         if let (Some(failure), Some(_)) = (&failure, event.ticket) {
-            self.bury_event(&name, failure, &event.message);
-            lasts = self.outbox.has_uplink();
+            lasts = self.bury_event(&name, failure, &event.message);
         }
         self.end(event.ticket, lasts);
         self.end_if_large();

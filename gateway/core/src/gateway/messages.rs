@@ -6,7 +6,7 @@ use super::Gateway;
 use crate::commit::Seen;
 use crate::effect::{DropReason, Effect};
 use crate::intake::Cause;
-use crate::job::{Event, HandlerId, Ticket};
+use crate::job::{Event, Failure, HandlerId, Ticket};
 use crate::message::{AckTo, Message};
 use crate::planted::{Bug, planted};
 use crate::schedule::Phase;
@@ -68,7 +68,8 @@ impl Gateway {
             return;
         };
         if matches!(phase, Phase::Quarantined(_)) {
-            self.skip(handler, ticket);
+            self.skip(handler, message, ticket);
+            self.end_if_large();
             return;
         }
         if ticket.is_none() && !planted(Bug::UnboundedLine) {
@@ -126,10 +127,12 @@ impl Gateway {
     }
 
     /// An event fails without a run.
-    pub(super) fn skip(&mut self, handler: HandlerId, ticket: Option<Ticket>) {
+    pub(super) fn skip(&mut self, handler: HandlerId, message: &Message, ticket: Option<Ticket>) {
         self.deployments.count_skipped(handler);
+        let name = self.deployments.told_name(handler);
+        let is_buried = ticket.is_some() && self.bury_event(&name, &Failure::Quarantined, message);
         if !planted(Bug::QuarantineForgetsAck) {
-            self.end(ticket, false);
+            self.end(ticket, is_buried);
         }
     }
 

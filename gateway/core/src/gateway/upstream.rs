@@ -78,13 +78,21 @@ impl Gateway {
         }
     }
 
-    /// A message's event failed for good: a dead letter keeps it, if somebody is there to read it.
-    pub(super) fn bury_event(&mut self, handler: &str, failure: &Failure, message: &Message) {
-        if self.outbox.has_uplink() && self.letters.take(self.now) {
+    /// A message's event failed for good: a dead letter keeps it, if somebody is there to read it and there are not
+    /// too many. True when it does.
+    pub(super) fn bury_event(
+        &mut self,
+        handler: &str,
+        failure: &Failure,
+        message: &Message,
+    ) -> bool {
+        let may = self.outbox.has_uplink() && self.letters.take(self.now);
+        if may {
             let bytes_max = self.outbox.limits().dead_letter_bytes_max;
             let payload = notice::failed_event(handler, failure, message, bytes_max);
             self.note(StreamId::DEAD_LETTERS, payload);
         }
+        may
     }
 
     /// Upstream does not take a record: a dead letter keeps it. Dead letters themselves and announcements end here.
