@@ -4,6 +4,7 @@
 pub mod build;
 pub mod demo;
 pub mod new;
+pub mod plan;
 pub mod try_event;
 
 use crate::failure::Failure;
@@ -18,4 +19,5 @@ pub struct Command {
 }
 
 /// Every command, in the order of `--help`.
-pub const COMMANDS: &[Command] = &[demo::COMMAND, new::COMMAND, build::COMMAND, try_event::COMMAND];
+pub const COMMANDS: &[Command] =
+    &[demo::COMMAND, new::COMMAND, build::COMMAND, try_event::COMMAND, plan::COMMAND];
