@@ -55,14 +55,33 @@ impl Daemon {
 
     /// Starts one and waits for nothing.
     pub fn spawn(local: &Local, handlers: &[Handler], placement: &Placement) -> Daemon {
+        Daemon::spawn_with(local, handlers, placement, "")
+    }
+
+    /// The same with more text in `gateway.toml`.
+    pub fn spawn_with(
+        local: &Local,
+        handlers: &[Handler],
+        placement: &Placement,
+        more: &str,
+    ) -> Daemon {
         let scratch = Scratch::new("daemon");
         let folders: Vec<PathBuf> =
             handlers.iter().map(|handler| handler.write(&scratch)).collect();
-        let config = write_config(&scratch, local, &folders);
-        let mut command = placement.command(programs::tidegated());
-        let process = Process::start("tidegated", command.arg("--config").arg(config));
+        let config = write_config(&scratch, local, &folders, more);
+        let process = launch(&config, placement);
         let (Local::Listen(address) | Local::Broker(address)) = local;
         Daemon { address: *address, process, scratch }
+    }
+
+    /// Starts another one in the same folder, after this one has ended in whatever way.
+    pub fn start_again(&mut self) {
+        self.process = launch(&self.scratch.path().join("gateway.toml"), &Placement::default());
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.scratch.path().join("data")
     }
 
     /// Waits until every handler is loaded or refused.
@@ -112,6 +131,11 @@ impl Daemon {
     }
 }
 
+fn launch(config: &Path, placement: &Placement) -> Process {
+    let mut command = placement.command(programs::tidegated());
+    Process::start("tidegated", command.arg("--config").arg(config))
+}
+
 /// The `name=number` words of a line.
 pub fn counters_in(line: &str) -> BTreeMap<String, u64> {
     line.split_whitespace()
@@ -127,8 +151,8 @@ pub fn field(handler: &str) -> String {
     format!("handler=\"{handler}\"")
 }
 
-/// Writes `gateway.toml` with a fresh data folder.
-pub fn write_config(scratch: &Scratch, local: &Local, handlers: &[PathBuf]) -> PathBuf {
+/// Writes `gateway.toml` with a fresh data folder, and `more` at its end.
+pub fn write_config(scratch: &Scratch, local: &Local, handlers: &[PathBuf], more: &str) -> PathBuf {
     let data = scratch.path().join("data");
     std::fs::create_dir_all(&data).expect("a scratch folder can be made");
     let local = match local {
@@ -143,6 +167,7 @@ pub fn write_config(scratch: &Scratch, local: &Local, handlers: &[PathBuf]) -> P
         write!(text, "\n[[handler]]\npath = \"{}\"\n", folder.display())
             .expect("a String takes all");
     }
+    text.push_str(more);
     scratch.write("gateway.toml", text)
 }
 

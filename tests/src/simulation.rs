@@ -14,4 +14,5 @@ mod world;
 
 pub use check::{Stats, Violation};
 pub use handlers::Folders;
+pub use random::Random;
 pub use world::run;

@@ -142,9 +142,13 @@ pub struct BootClock {
     pub start_unix_us: i64,
 }
 
-/// How far upstream has everything, and how much waits. Records outside every span are settled: delivered or lost.
+/// How far upstream has everything, and how much waits. Records up to `known` that are outside every span are
+/// settled: delivered or lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
+    /// The last frame that the core had been told of when it said this. What stands later is not settled, whatever
+    /// the spans say: commits on their way to the disk have no place yet.
+    pub known: u64,
     pub spans: Vec<Span>,
     pub waiting: Vec<Waiting>,
 }
@@ -170,16 +174,18 @@ pub struct Waiting {
 impl Progress {
     /// Whether a record of this priority at this place is delivered or lost.
     pub fn is_settled(&self, priority: u8, place: Place) -> bool {
-        !self.spans.iter().any(|span| {
+        let is_waiting = |span: &Span| {
             span.priority == priority
                 && span.from <= place
                 && span.until.is_none_or(|until| place < until)
-        })
+        };
+        place.frame <= self.known && !self.spans.iter().any(is_waiting)
     }
 
-    /// The first place that is not settled in some span: nothing before it is needed.
-    pub fn low(&self) -> Option<Place> {
-        self.spans.iter().map(|span| span.from).min()
+    /// The first place that may not be settled: nothing before it is needed.
+    pub fn low(&self) -> Place {
+        let beyond = Place::of(self.known.saturating_add(1));
+        self.spans.iter().map(|span| span.from).fold(beyond, Place::min)
     }
 }
 

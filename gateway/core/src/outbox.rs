@@ -37,6 +37,8 @@ struct Flight {
     place: Place,
     record: Arc<Record>,
     sent_at: Timestamp,
+    /// An eviction has carried it forward since: a copy of it will turn up.
+    is_carried: bool,
 }
 
 /// All that waits to go upstream.
@@ -54,7 +56,7 @@ pub struct Outbox {
     flights: BTreeMap<u64, Flight>,
     /// Set aside while others are tried.
     aside: Option<(Place, Arc<Record>)>,
-    /// Acked while an eviction carried them: a copy of each will turn up that need not be sent.
+    /// Settled after an eviction had carried them: a copy of each will turn up that need not be sent.
     settled_copies: BTreeSet<u64>,
     waiting: BTreeMap<StreamId, Waiting>,
     losses: Losses,
@@ -282,6 +284,9 @@ impl Outbox {
         if let Some(line) = self.waiting.get_mut(&flight.record.stream) {
             line.delivered += 1;
         }
+        if flight.is_carried {
+            self.settled_copies.insert(seq);
+        }
         self.settle(now, flight.place, &flight.record);
         true
     }
@@ -290,6 +295,9 @@ impl Outbox {
     pub fn handle_refused(&mut self, now: Timestamp, seq: u64) -> Option<Arc<Record>> {
         let flight = self.flights.remove(&seq)?;
         self.suspect.handle_ack(seq);
+        if flight.is_carried {
+            self.settled_copies.insert(seq);
+        }
         self.settle(now, flight.place, &flight.record);
         Some(flight.record)
     }
@@ -351,8 +359,9 @@ impl Outbox {
         for lane in &mut self.lanes {
             lane.handle_evicted(evicted.up_to, evicted.carried_from);
         }
-        let carried = self.flights.iter().filter(|(_, flight)| flight.place.frame <= evicted.up_to);
-        self.settled_copies.extend(carried.map(|(seq, _)| *seq));
+        for flight in self.flights.values_mut() {
+            flight.is_carried |= flight.place.frame <= evicted.up_to;
+        }
         self.sort_lanes();
         self.progress_due = Some(now);
     }

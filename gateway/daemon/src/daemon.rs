@@ -54,9 +54,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     clock.set_floor(opened.restored.floor_unix_us);
     let streams = Arc::clone(&settings.streams);
     let mut runner = Runner::new(board.host.caps, streams, u64::from(board.runner.slice_us), seed);
-    for (name, table) in opened.tables {
-        runner.restore(&name, table);
-    }
+    opened.tables.into_iter().for_each(|state| runner.restore(state));
     let (side, local) = match &settings.local {
         LocalSettings::FrontDoor { .. } => {
             (LocalSide::FrontDoor, Local::FrontDoor(Box::new(Broker::new(board.door))))
@@ -103,7 +101,7 @@ fn open_uplink(settings: &Settings, epoch: u64, clock: Clock) -> anyhow::Result<
     };
     info!(host = uplink.broker.host, port = uplink.broker.port, "records go upstream");
     let identity = Identity { gateway: settings.id.clone(), epoch };
-    Uplink::start(uplink, identity, move || clock.wall().quality).map(Some)
+    Uplink::start(uplink, identity, move || clock.wall()).map(Some)
 }
 
 /// Tells the core when the wall clock has become known.
@@ -170,7 +168,7 @@ async fn open_local(settings: &Settings, shell: &Rc<Shell>) -> anyhow::Result<Lo
         LocalSettings::Broker(broker) => {
             let packet_bytes_max = settings.board.door.packet_bytes_max;
             let clock = shell.clock;
-            let trust = Trust::new(move || clock.wall().quality);
+            let trust = Trust::new(move || clock.wall());
             let target = Target::new(broker, packet_bytes_max, &trust)?;
             let (client, events) = LocalClient::new(target);
             info!(host = broker.host, port = broker.port, "using the broker that is there");

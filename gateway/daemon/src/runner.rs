@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tidegate_core::commit::StateChange;
 use tidegate_core::job::{HandlerId, Job, Outcome};
 use tidegate_core::stream::Streams;
 use tidegate_core::{Input, Manifest};
@@ -116,9 +117,11 @@ impl Runner {
         self.sources.insert(handler, source);
     }
 
-    /// Brings back the state of the handler of that name: it starts with it, whenever it is loaded.
-    pub fn restore(&mut self, name: &str, table: Table) {
-        self.restored.insert(name.to_owned(), table);
+    /// Brings back the state of a handler: it starts with it, whenever it is loaded.
+    pub fn restore(&mut self, state: StateChange) {
+        let entries =
+            state.changes.into_iter().filter_map(|change| Some((change.key, change.value?)));
+        self.restored.insert(state.handler.to_string(), Table::restore(state.version, entries));
     }
 
     /// Has a module loaded. Answered by [`Done::Loaded`].

@@ -8,6 +8,7 @@ use tidegate_core::commit::CommitId;
 use tidegate_core::store::Evicted;
 use tidegate_journal::Disk;
 use tidegate_store::{Error, Shelf, Store};
+use tracing::{error, warn};
 
 use crate::hub::ToStore;
 
@@ -66,7 +67,11 @@ impl<D: Disk, S: Shelf> StoreDesk<D, S> {
     pub fn take(&mut self, what: ToStore) {
         match what {
             ToStore::Commit(commit) => {
-                self.store.take(commit);
+                let id = commit.id.0;
+                // The core keeps commits far below what the store refuses.
+                if let Err(error) = self.store.take(commit) {
+                    error!(id, %error, "a commit cannot be written; this is a bug");
+                }
                 self.gathered += 1;
             }
             ToStore::Fetch(fetch) => {
@@ -81,6 +86,9 @@ impl<D: Disk, S: Shelf> StoreDesk<D, S> {
                     self.fail(&error);
                     Evicted::default()
                 });
+                while let Some(earlier) = self.store.poll_evicted() {
+                    self.said.push_back(Input::Evicted(earlier));
+                }
                 self.said.push_back(Input::Evicted(evicted));
                 self.commit();
             }
@@ -90,7 +98,11 @@ impl<D: Disk, S: Shelf> StoreDesk<D, S> {
     /// Makes durable what was taken. Returns how many commits that were.
     pub fn commit(&mut self) -> usize {
         let mut count = 0;
-        match self.store.commit() {
+        let done = self.store.commit();
+        while let Some(evicted) = self.store.poll_evicted() {
+            self.said.push_back(Input::Evicted(evicted));
+        }
+        match done {
             Ok(committed) => {
                 self.is_failing = false;
                 count = std::mem::take(&mut self.gathered);
@@ -100,6 +112,11 @@ impl<D: Disk, S: Shelf> StoreDesk<D, S> {
                 }
             }
             Err(error) => self.fail(&error),
+        }
+        if self.store.wants_checkpoint()
+            && let Err(error) = self.store.checkpoint()
+        {
+            warn!(%error, "no checkpoint; the journal keeps what it has");
         }
         if !self.said_full && self.store.is_full(self.room_bytes) {
             self.said_full = true;

@@ -142,7 +142,7 @@ impl<D: Disk, S: Shelf> Work<D, S> {
             self.commit();
         }
         self.commit();
-        if let Err(error) = self.desk.into_store().close() {
+        if let Err(error) = self.desk.store().stop() {
             error!(%error, "the store was not closed cleanly; the next start takes a little longer");
         }
     }

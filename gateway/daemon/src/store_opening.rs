@@ -9,11 +9,11 @@ use anyhow::{Context as _, bail};
 use rustix::fs::{FlockOperation, flock};
 use tidegate_config::Settings;
 use tidegate_journal::RealDisk;
-use tidegate_store::{Opened, Settings as StoreSettings, Store};
-use tracing::{info, warn};
+use tidegate_store::{ModelShelf, Opened, Settings as StoreSettings, Store};
+use tracing::{error, info, warn};
 
 /// The store of a running daemon.
-pub type RealStore = Store<RealDisk, SledShelf>;
+pub type RealStore = Store<RealDisk, ModelShelf>;
 
 /// Keeps a second daemon out of the data folder for as long as it lives.
 #[derive(Debug)]
@@ -38,11 +38,46 @@ pub fn open(settings: &Settings, seed: u64) -> anyhow::Result<(RealStore, Opened
     let lock = lock(folder)?;
     let disk = RealDisk::open(&journal)
         .with_context(|| format!("cannot open {} (gateway.data_dir)", journal.display()))?;
-    let shelf = SledShelf::open(&folder.join("state"), CACHE_BYTES);
+    let shelf = ModelShelf::new(seed, Default::default());
     let (store, opened) = Store::open(disk, shelf, store_settings(settings), epoch(seed))
         .with_context(|| format!("cannot open the store in {}", folder.display()))?;
     tell(folder, &opened);
     Ok((store, opened, lock))
+}
+
+/// Says what was found, where it is more than what a clean stop leaves.
+fn tell(folder: &Path, opened: &Opened) {
+    let (found, restored) = (&opened.found, &opened.restored);
+    let waiting: u64 = restored.progress.waiting.iter().map(|line| line.records).sum();
+    info!(
+        boot = restored.boot,
+        handlers_with_state = opened.tables.len(),
+        records_waiting = waiting,
+        frames_replayed = found.frames_replayed,
+        "the store is open"
+    );
+    if let Some(error) = &found.shelf_error {
+        error!(
+            error,
+            export = found.export_restored,
+            "the state's checkpoint could not be read; it comes from the last export and the journal"
+        );
+    }
+    if found.recovery.is_damaged()
+        || found.rows_bad > 0
+        || found.is_journal_lost
+        || found.is_end_lost
+    {
+        error!(
+            gaps = found.recovery.gaps_total,
+            frames_missing = found.recovery.frames_missing,
+            rows_bad = found.rows_bad,
+            journal_lost = found.is_journal_lost,
+            end_lost = found.is_end_lost,
+            "the store in {} was damaged; what is good is kept, what is lost is counted",
+            folder.display()
+        );
+    }
 }
 
 /// Held until the process ends, however it ends.

@@ -25,7 +25,7 @@ use std::thread;
 use anyhow::Context as _;
 use tidegate_config::UplinkSettings;
 use tidegate_core::Input;
-use tidegate_core::time::ClockQuality;
+use tidegate_core::time::WallTime;
 use tidegate_envelope::Identity;
 use tokio::sync::mpsc;
 
@@ -49,17 +49,17 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// Starts the thread; it connects when it is asked to. `quality` tells how far the clock can be believed,
-    /// for the dates of certificates.
+    /// Starts the thread; it connects when it is asked to. `wall` says what time it is and how far to believe
+    /// that, for the dates of certificates.
     ///
     /// # Errors
     /// When a TLS file cannot be used.
     pub fn start(
         settings: UplinkSettings,
         identity: Identity,
-        quality: impl Fn() -> ClockQuality + Send + Sync + 'static,
+        wall: impl Fn() -> WallTime + Send + Sync + 'static,
     ) -> anyhow::Result<Uplink> {
-        let trust = Trust::new(quality);
+        let trust = Trust::new(wall);
         if let Some(tls) = &settings.broker.tls {
             // Read again for each connection; but a mistake is better told at the start.
             tls::client_config(tls, &trust)?;

@@ -36,13 +36,21 @@ const fn tables() -> [[u32; 256]; 8] {
 
 /// A checksum in the making.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Crc(u32);
+pub struct Crc(u32);
+
+impl Default for Crc {
+    fn default() -> Crc {
+        Crc::new()
+    }
+}
 
 impl Crc {
+    /// Of nothing yet.
     pub fn new() -> Crc {
         Crc(!0)
     }
 
+    /// Takes up more bytes.
     pub fn update(mut self, bytes: &[u8]) -> Crc {
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
@@ -64,6 +72,7 @@ impl Crc {
         self
     }
 
+    /// The checksum of everything taken up.
     pub fn finish(self) -> u32 {
         !self.0
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::frame::{self, HEAD_BYTES, Head, KIND_MAX};
+use crate::frame::{self, CARRIED, Frame, HEAD_BYTES, Head, KIND_MARK, KIND_MASK, KIND_MAX};
 use crate::header::{BLOCK, TAIL_BYTES};
 use crate::ledger::Ledger;
 use crate::mark::Mark;
@@ -101,6 +101,16 @@ impl<D: Disk> Journal<D> {
         self.segments.values().map(|segment| segment.file_len).sum()
     }
 
+    /// What all segments together may take: the quota, rounded to segments.
+    pub fn quota_bytes(&self) -> u64 {
+        self.settings.segments_max() as u64 * self.segment_bytes()
+    }
+
+    /// Length of a segment's file.
+    pub fn segment_bytes(&self) -> u64 {
+        u64::from(self.settings.segment_bytes)
+    }
+
     /// What was lost on purpose, as far as it is durable.
     pub fn ledger(&self) -> &Ledger {
         &self.mark.ledger
@@ -157,6 +167,34 @@ impl<D: Disk> Journal<D> {
             need.div_ceil(used) as usize
         };
         self.segments.len() + more <= self.settings.segments_max() - SEGMENTS_RESERVED
+    }
+
+    /// The caller's frames that wait for [`Journal::commit`], but for carried ones. After a start they are what
+    /// [`Recovery::is_tail_pending`] is about; no cursor shows them before they are durable.
+    pub fn pending_frames(&self) -> impl Iterator<Item = Frame<'_>> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            while let Some(head) = Head::parse(&self.pending[at..]) {
+                let payload = &self.pending[at + HEAD_BYTES..at + head.total()];
+                at += head.total();
+                let kind = head.kind & KIND_MASK;
+                if kind != KIND_MARK && head.kind & CARRIED == 0 {
+                    return Some(Frame { seq: head.seq, origin: head.seq, kind, payload });
+                }
+            }
+            None
+        })
+    }
+
+    /// Lets the next frame have this seq, if it is not there already: for a caller that knows of frames which the
+    /// disk has lost, so that no seq is given twice. What lies between is a gap like any other.
+    /// With frames pending it does nothing.
+    pub fn skip_to(&mut self, seq: u64) {
+        if seq > self.next_seq && self.pending.is_empty() {
+            // Frames of one segment are dense.
+            self.next_seq = seq;
+            self.active = None;
+        }
     }
 
     /// Takes a frame of any kind.

@@ -1,6 +1,7 @@
 //! What was lost on purpose: exact counts by stream and reason, and the seqs they lie between.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 /// Stream and reason are the caller's numbers. Beyond this many pairs, streams are summed up under
 /// [`OTHER_STREAMS`]; every pair stands in every segment's header, which is one block.
@@ -50,6 +51,18 @@ impl Ledger {
     }
 
     pub(crate) fn lose(&mut self, stream: u16, reason: u8, seq: u64, bytes: u64) {
+        self.lose_range(stream, reason, 1, seq..=seq, bytes);
+    }
+
+    /// Several at once, whose seqs lie somewhere in a range.
+    pub(crate) fn lose_range(
+        &mut self,
+        stream: u16,
+        reason: u8,
+        count: u64,
+        seqs: RangeInclusive<u64>,
+        bytes: u64,
+    ) {
         let mut key = (stream, reason);
         // Room for one summary line per reason is not promised; the very last pair takes everything.
         if !self.losses.contains_key(&key) && self.losses.len() >= LOSSES_MAX - 1 {
@@ -61,11 +74,11 @@ impl Ledger {
         }
         let loss = self.losses.entry(key).or_default();
         if loss.untold() == 0 {
-            loss.first_seq = seq;
+            loss.first_seq = *seqs.start();
         }
-        loss.first_seq = loss.first_seq.min(seq);
-        loss.last_seq = loss.last_seq.max(seq);
-        loss.count += 1;
+        loss.first_seq = loss.first_seq.min(*seqs.start());
+        loss.last_seq = loss.last_seq.max(*seqs.end());
+        loss.count += count;
         loss.bytes += bytes;
     }
 

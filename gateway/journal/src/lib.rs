@@ -87,6 +87,7 @@ mod mark;
 mod scan;
 mod window;
 
+mod account;
 mod cursor;
 mod journal;
 mod retention;
@@ -105,13 +106,14 @@ pub mod planted;
 #[cfg(test)]
 mod properties;
 
+pub use crc::Crc;
 pub use cursor::Cursor;
 pub use disk::Disk;
 pub use error::Error;
 pub use frame::{Frame, KIND_MAX};
 pub use journal::{Counters, Journal};
 pub use ledger::{Ledger, Loss, OTHER_STREAMS, REASON_NO_ROOM};
-pub use model::{Faults, ModelDisk};
+pub use model::{Faults, ModelDisk, Power};
 pub use real::RealDisk;
 pub use recovery::{Gap, Recovery};
 pub use retention::{Evicted, Fate, Judge};

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::disk::Disk;
 
@@ -25,6 +27,26 @@ pub struct Faults {
     /// ENOSPC when all files together would be longer.
     pub capacity_bytes: Option<u64>,
     pub read_only: bool,
+}
+
+/// The power that several models hang on. A copy is the same power.
+#[derive(Clone, Debug, Default)]
+pub struct Power(Arc<AtomicBool>);
+
+impl Power {
+    pub fn is_down(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Switches it off, for all of them.
+    pub fn fail(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Switches it on again.
+    pub fn restore(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 /// A change that is not durable.
@@ -60,7 +82,7 @@ pub struct ModelDisk {
     pub faults: Faults,
     random: u64,
     operations: u64,
-    is_down: bool,
+    power: Power,
 }
 
 impl ModelDisk {
@@ -73,7 +95,7 @@ impl ModelDisk {
             faults: Faults::default(),
             random: seed,
             operations: 0,
-            is_down: false,
+            power: Power::default(),
         }
     }
 
@@ -84,7 +106,12 @@ impl ModelDisk {
 
     /// Whether the power is gone.
     pub fn is_down(&self) -> bool {
-        self.is_down
+        self.power.is_down()
+    }
+
+    /// For others that lose their power together with the disk.
+    pub fn power(&self) -> Power {
+        self.power.clone()
     }
 
     /// Cuts the power and switches it on again. Each change that was not synced is kept, dropped, or, a write,
@@ -105,7 +132,7 @@ impl ModelDisk {
             }
         }
         self.names = self.durable_names.clone();
-        self.is_down = false;
+        self.power.restore();
         self.faults.cut_at = None;
     }
 
@@ -161,19 +188,21 @@ impl ModelDisk {
 
     /// Counts a change; the one at which the power goes is not answered, but may have been made.
     fn operate(&mut self) -> io::Result<()> {
-        if self.is_down {
+        if self.is_down() {
             return Err(io::Error::other("the power is gone"));
         }
         self.operations += 1;
         if self.faults.read_only {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
-        self.is_down = self.faults.cut_at.is_some_and(|at| self.operations >= at);
+        if self.faults.cut_at.is_some_and(|at| self.operations >= at) {
+            self.power.fail();
+        }
         Ok(())
     }
 
     fn answer(&self) -> io::Result<()> {
-        if self.is_down {
+        if self.is_down() {
             return Err(io::Error::other("the power is gone"));
         }
         Ok(())

@@ -8,6 +8,7 @@ use crate::journal::Journal;
 use crate::ledger::{Ledger, OTHER_STREAMS, REASON_NO_ROOM};
 use crate::mark::Mark;
 use crate::planted::{Bug, planted};
+use crate::segments::Segment;
 
 /// Carried frames are written in pieces of this size: memory, not the disk, sets it.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -149,7 +150,28 @@ impl<D: Disk> Journal<D> {
         Ok((evicted, ledger))
     }
 
-    /// Two segments are kept back: one to carry into, one in case the disk refuses.
+    /// The last seqs of the segments that evictions can give up, in the order in which they would.
+    pub fn evictable_ends(&self) -> impl Iterator<Item = u64> {
+        let is_done = |(generation, _): &(&u32, &Segment)| Some(**generation) != self.active;
+        self.segments.iter().take_while(is_done).map(|(_, segment)| segment.end_seq - 1)
+    }
+
+    /// The first of them.
+    pub fn oldest_last_seq(&self) -> Option<u64> {
+        self.evictable_ends().next()
+    }
+
+    /// What [`Judge::room_bytes`] would begin with. Two segments are kept back: one to carry into, one in case the
+    /// disk refuses.
+    pub fn carry_room_bytes(&self) -> u64 {
+        self.carry_room()
+    }
+
+    /// Whether an eviction that has returned an error is waiting for a commit that brings it to its end.
+    pub fn is_evicting(&self) -> bool {
+        self.marks.iter().any(|(_, mark)| mark.attempt != 0)
+    }
+
     fn carry_room(&self) -> u64 {
         if self.carried_bytes > self.settings.quota_bytes {
             return 0;
@@ -176,20 +198,7 @@ impl<D: Disk> Journal<D> {
         Ok(())
     }
 
-    /// Says that upstream knows of the first `count` records that a stream lost for a reason; `count` as in
-    /// [`crate::Loss::count`]. Becomes durable with the next commit, behind what was appended before.
-    pub fn told(&mut self, stream: u16, reason: u8, count: u64) {
-        let mut mark = match self.marks.back() {
-            Some((_, latest)) => latest.clone(),
-            None => self.mark.clone(),
-        };
-        mark.attempt = 0;
-        if mark.ledger.tell(stream, reason, count) {
-            self.push_mark(mark);
-        }
-    }
-
-    fn push_mark(&mut self, mark: Mark) {
+    pub(crate) fn push_mark(&mut self, mark: Mark) {
         let mut payload = Vec::new();
         mark.encode(&mut payload);
         let seq = self.push(KIND_MARK, &[&payload]);

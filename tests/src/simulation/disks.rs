@@ -32,14 +32,17 @@ pub struct Disks {
 
 impl Disks {
     pub fn new(seed: u64) -> Disks {
-        let journal = Shared(Rc::new(RefCell::new(ModelDisk::new(seed))));
-        Disks { journal, shelf: Shared(Rc::new(RefCell::new(ModelShelf::new(seed)))) }
+        let journal = ModelDisk::new(seed);
+        let shelf = ModelShelf::new(seed, journal.power());
+        Disks {
+            journal: Shared(Rc::new(RefCell::new(journal))),
+            shelf: Shared(Rc::new(RefCell::new(shelf))),
+        }
     }
 
     /// The power goes: what was not synced may be gone.
     pub fn cut(&self) {
         self.journal.lend().cut();
-        self.shelf.lend().cut();
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tidegate_broker::Broker;
 use tidegate_core::job::HandlerId;
 use tidegate_core::limits::{CommitLimits, OutboxLimits};
-use tidegate_core::{Durability, Gateway, Input, Limits, LocalSide, Timestamp};
 use tidegate_core::stream::Streams;
+use tidegate_core::{Durability, Gateway, Input, Limits, LocalSide, Timestamp};
 use tidegate_journal::{ModelDisk, Settings as JournalSettings};
 use tidegate_store::{ModelShelf, Settings as StoreSettings, Store};
 use tidegated::hub::{Hub, Local, ToStore};
@@ -85,9 +85,7 @@ impl House {
         let (store, opened) =
             Store::open(journal, shelf, settings, seed).map_err(|error| error.to_string())?;
         let mut runner = Runner::new(CAPS, Arc::clone(&streams), 75, seed);
-        for (name, table) in opened.tables {
-            runner.restore(&name, table);
-        }
+        opened.tables.into_iter().for_each(|state| runner.restore(state));
         let mut deployed = Vec::new();
         for (number, (module_path, manifest)) in folders.iter().enumerate() {
             let handler = HandlerId(number as u16);
@@ -103,8 +101,7 @@ impl House {
         for input in deployed {
             hub.handle_input(Timestamp(0), input);
         }
-        let (work, todo, desk) =
-            (Vec::new(), VecDeque::new(), StoreDesk::new(store, ROOM_BYTES));
+        let (work, todo, desk) = (Vec::new(), VecDeque::new(), StoreDesk::new(store, ROOM_BYTES));
         Ok(House { hub, work, desk, disks: disks.clone(), todo })
     }
 

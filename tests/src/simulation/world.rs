@@ -9,8 +9,8 @@ use tidegated::runner::Work;
 use super::books;
 use super::check::{Checker, Stats, Violation};
 use super::device::Device;
-use super::handlers::{Folders, KINDS, NAMES};
 use super::disks::Disks;
+use super::handlers::{Folders, KINDS, NAMES};
 use super::house::{House, LIMITS, RECEIVE_MAX};
 use super::random::Random;
 use super::upstream::Upstream;
@@ -77,8 +77,7 @@ impl<'a> World<'a> {
         let climate = Climate::new(&mut random);
         let disks = Disks::new(seed);
         let refuses_one_in = if random.chance(1, 4) { 40 } else { 0 };
-        let house =
-            House::start(folders, disks, climate.quota_bytes, seed).map_err(|(error, _)| error)?;
+        let house = House::start(folders, &disks, climate.quota_bytes, seed)?;
         Ok(World {
             folders,
             random,
@@ -205,7 +204,8 @@ impl<'a> World<'a> {
     }
 
     fn pass_time(&mut self) {
-        self.wait(1_000 * self.random.below(60));
+        let ms = self.random.below(60);
+        self.wait(1_000 * ms);
     }
 
     fn wait(&mut self, us: u64) {

@@ -107,7 +107,7 @@ impl Outbox {
         let historical =
             record.stamp.boot != self.boots.now() || self.up_since.is_some_and(is_older);
         let at = self.boots.wall(record.stamp);
-        let flight = Flight { place, record: Arc::clone(&record), sent_at: now };
+        let flight = Flight { place, record: Arc::clone(&record), sent_at: now, is_carried: false };
         self.flights.insert(record.seq, flight);
         Ask::Send(Sending { record, at, historical })
     }

@@ -24,6 +24,7 @@ impl Outbox {
 
     pub(super) fn progress(&self) -> Progress {
         Progress {
+            known: self.last_frame,
             spans: self.lanes.iter().map(Lane::span).collect(),
             waiting: self.waiting.values().copied().collect(),
         }

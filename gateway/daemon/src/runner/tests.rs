@@ -1,4 +1,4 @@
-use tidegate_core::commit::Value;
+use tidegate_core::commit::{Change, StateChange, Value};
 use tidegate_core::job::{Event, JobId, Verdict};
 use tidegate_core::manifest::{Grants, HandlerLimits, Isolation, React};
 use tidegate_core::message::{Message, QoS};
@@ -91,7 +91,8 @@ fn a_handler_starts_with_the_state_that_was_restored() {
     let bytes: Arc<[u8]> = Arc::from(41i64.to_le_bytes());
     let value = Value { bytes, version: 3, expires_us: None };
     let key: Arc<[u8]> = Arc::from(*b"n");
-    runner.restore("counter", Table::restore(7, [(key, value)]));
+    let changes = vec![Change { key, value: Some(value) }];
+    runner.restore(StateChange { handler: "counter".into(), version: 7, changes });
     assert_eq!(counted(&mut runner, HandlerId(0), "other", path.clone()), (1, 1));
     assert_eq!(counted(&mut runner, HandlerId(1), "counter", path.clone()), (42, 8));
     std::fs::remove_file(path).expect("it was written above");

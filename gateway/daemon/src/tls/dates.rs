@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -12,25 +13,25 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::VerifierBuilderError;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use tidegate_core::time::ClockQuality;
+use tidegate_core::time::{ClockQuality, WallTime};
 
 /// Each certificate of a chain can be out of date in two ways; longer chains than this are not in use.
 const DATES_MAX: usize = 12;
 
-/// How far the clock can be believed, asked anew at each handshake.
+/// What time it is and how far to believe it, asked anew at each handshake.
 pub struct Trust {
-    quality: Box<dyn Fn() -> ClockQuality + Send + Sync>,
+    wall: Box<dyn Fn() -> WallTime + Send + Sync>,
     /// A certificate was let pass though it is out of date by our clock.
     lenient: AtomicBool,
 }
 
 impl Trust {
-    pub fn new(quality: impl Fn() -> ClockQuality + Send + Sync + 'static) -> Arc<Trust> {
-        Arc::new(Trust { quality: Box::new(quality), lenient: AtomicBool::new(false) })
+    pub fn new(wall: impl Fn() -> WallTime + Send + Sync + 'static) -> Arc<Trust> {
+        Arc::new(Trust { wall: Box::new(wall), lenient: AtomicBool::new(false) })
     }
 
     pub fn quality(&self) -> ClockQuality {
-        (self.quality)()
+        (self.wall)().quality
     }
 
     /// Whether a certificate has been let pass though it is out of date by our clock, since this was last asked.
@@ -72,32 +73,30 @@ impl ServerCertVerifier for Verifier {
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
         ocsp_response: &[u8],
-        now: UnixTime,
+        _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let quality = self.trust.quality();
+        // Not rustls's own: the system clock may be behind what the store knows.
+        let WallTime { unix_us, quality } = (self.trust.wall)();
+        let now = UnixTime::since_unix_epoch(Duration::from_micros(unix_us.max(0).unsigned_abs()));
+        let verify = |at| {
+            let strict = &self.strict;
+            strict.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, at)
+        };
         let mut at = now;
+        let mut found = verify(at);
         for _ in 0..DATES_MAX {
-            let found = self.strict.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                at,
-            );
             // Again at the nearest time at which this certificate is good; another of the chain may then not be.
             at = match &found {
                 Err(Error::InvalidCertificate(error)) => match better_time(error, quality) {
                     Some(time) => time,
-                    None => return found,
+                    None => break,
                 },
-                Ok(_) => {
-                    self.trust.lenient.fetch_or(at != now, Ordering::Relaxed);
-                    return found;
-                }
-                Err(_) => return found,
+                Ok(_) | Err(_) => break,
             };
+            found = verify(at);
         }
-        Err(Error::InvalidCertificate(CertificateError::Expired))
+        self.trust.lenient.fetch_or(found.is_ok() && at != now, Ordering::Relaxed);
+        found
     }
 
     fn verify_tls12_signature(

@@ -1,5 +1,6 @@
 //! Seeded runs on the model disk: thousands of small lives with power cuts, full disks and failing syncs.
 
+mod account;
 mod damage;
 mod golden;
 mod world;

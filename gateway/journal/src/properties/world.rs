@@ -1,5 +1,7 @@
 //! A journal on the model disk beside a model of what it must hold, and seeded steps for both.
 
+mod losses;
+
 use std::collections::BTreeMap;
 
 use crate::{Cursor, Error, Evicted, Fate, Journal, ModelDisk, Settings};
@@ -7,6 +9,8 @@ use crate::{Cursor, Error, Evicted, Fate, Journal, ModelDisk, Settings};
 /// Streams and reasons that the steps use.
 const STREAM: u16 = 7;
 const REASON: u8 = 3;
+/// For losses that no eviction counts.
+const OTHER_REASON: u8 = 4;
 
 /// What the model knows of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct World {
     next_id: u64,
     /// The ledger's count before and after the eviction that is in doubt.
     lost: (u64, u64),
+    /// How many were lost otherwise, and the seq that says so; the first is durable.
+    lost_otherwise: Vec<(u64, u64)>,
     /// The disk lies: what it holds may have gaps, nothing else.
     pub may_lose: bool,
 }
@@ -64,6 +70,7 @@ impl World {
             facts: BTreeMap::new(),
             next_id: 0,
             lost: (0, 0),
+            lost_otherwise: vec![(0, 0)],
             may_lose: false,
         }
     }
@@ -97,7 +104,10 @@ impl World {
             0..=59 => self.append(),
             60..=84 => self.commit(),
             85..=88 => self.forget(),
-            89 => self.tell(),
+            89 => match self.random.below(3) {
+                0 => self.tell(),
+                _ => self.lose(),
+            },
             90..=91 => self.evict(),
             92..=93 => self.check_read(),
             94 => self.reopen(false),
@@ -149,6 +159,9 @@ impl World {
                 *fact = Fact::Durable;
             }
         }
+        while self.lost_otherwise.get(1).is_some_and(|(_, seq)| *seq <= durable) {
+            self.lost_otherwise.remove(0);
+        }
     }
 
     fn forget(&mut self) -> Checked {
@@ -162,12 +175,6 @@ impl World {
                 *fact = Fact::Forgotten;
             }
         }
-        Ok(())
-    }
-
-    fn tell(&mut self) -> Checked {
-        let count = self.journal().ledger().get(STREAM, REASON).map_or(0, |loss| loss.count);
-        self.journal().told(STREAM, REASON, count);
         Ok(())
     }
 
@@ -327,6 +334,7 @@ impl World {
             }
         }
         self.lost = (count, count);
+        self.check_lost()?;
         // Ids whose frames were never written are given again to nobody.
         Ok(())
     }

@@ -1,0 +1,159 @@
+//! What damage to the journal has cost, as far as it can be known, and that no seq is given twice after it.
+
+use tidegate_core::commit::Commit;
+use tidegate_core::record::StreamId;
+use tidegate_journal::{Cursor, Disk, Journal, OTHER_STREAMS};
+
+use crate::codec::{Damage, EntryView, LostRange};
+use crate::facts::Facts;
+use crate::shelf::Shelf;
+use crate::store::Store;
+
+/// Records that may have been given a seq and are gone: a segment of 4 MiB holds fewer.
+const JUMP: u64 = 1_000_000;
+/// Records that one frame holds at most.
+const FRAME_RECORDS_MAX: u64 = 1 << 16;
+/// Frames looked at before and behind a gap for the seqs of their records.
+const FRAMES_MAX: u64 = 4096;
+
+/// What a start knows about damage beside [`tidegate_journal::Recovery`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Suspicion {
+    /// Frames that the shelf or an export knows of and the journal has not, first and last.
+    pub end_lost: Option<(u64, u64)>,
+    /// Neither the shelf nor an export could tell which seqs were given.
+    pub are_facts_lost: bool,
+}
+
+/// What is new of the damage; `None` when everything was taken into account before.
+pub(crate) fn assess<D: Disk>(
+    journal: &mut Journal<D>,
+    facts: &Facts,
+    suspicion: Suspicion,
+) -> Option<Damage> {
+    let recovery = journal.recovery();
+    let known = &facts.damage;
+    let mut damage = Damage {
+        gaps: recovery
+            .gaps
+            .iter()
+            .map(|gap| (gap.first_seq, gap.last_seq))
+            .filter(|gap| !known.gaps.iter().any(|known| known.0 <= gap.0 && gap.1 <= known.1))
+            .collect(),
+        headers_restored: recovery.headers_restored,
+        files_lost: recovery.files_lost,
+        blocks_unreadable: recovery.blocks_unreadable,
+        next_seq: 0,
+        left_epoch: known.left_epoch,
+        lost: Vec::new(),
+    };
+    let is_known = damage.gaps.is_empty()
+        && damage.headers_restored <= known.headers_restored
+        && damage.files_lost <= known.files_lost
+        && damage.blocks_unreadable <= known.blocks_unreadable;
+    if is_known && suspicion == Suspicion::default() {
+        return None;
+    }
+    for gap in damage.gaps.clone() {
+        damage.lost.extend(lost_in(journal, facts, gap));
+    }
+    let mut given = facts.next_seq;
+    if suspicion.are_facts_lost {
+        given = given.max(journal.last_seq().saturating_add(1).saturating_mul(FRAME_RECORDS_MAX));
+    }
+    damage.next_seq = (given / JUMP + 2) * JUMP;
+    if let Some(gap) = suspicion.end_lost {
+        damage.lost.extend(lost_at_end(journal, facts, gap, damage.next_seq));
+        damage.gaps.push(gap);
+    }
+    Some(damage)
+}
+
+/// The seqs between the records before a gap and those behind it.
+fn lost_in<D: Disk>(journal: &mut Journal<D>, facts: &Facts, gap: (u64, u64)) -> Option<LostRange> {
+    if gap.1 < facts.progress.low().frame {
+        return None;
+    }
+    let (before, after) = around(journal, gap);
+    let (before, after) = (before?, after?);
+    let count = after.checked_sub(before + 1)?;
+    // More is a jump that was made after other damage.
+    (1..JUMP).contains(&count).then_some(LostRange {
+        stream: StreamId(OTHER_STREAMS),
+        count,
+        first_seq: before + 1,
+        last_seq: after - 1,
+    })
+}
+
+/// The seqs behind the journal's last record that were given.
+fn lost_at_end<D: Disk>(
+    journal: &mut Journal<D>,
+    facts: &Facts,
+    gap: (u64, u64),
+    next_seq: u64,
+) -> Option<LostRange> {
+    if gap.1 < facts.progress.low().frame {
+        return None;
+    }
+    let before = around(journal, gap).0?;
+    let count = facts.next_seq.checked_sub(before + 1)?;
+    (count > 0).then_some(LostRange {
+        stream: StreamId(OTHER_STREAMS),
+        count,
+        first_seq: before + 1,
+        last_seq: next_seq - 1,
+    })
+}
+
+/// The last seq of a record before a gap, and the first one behind it.
+fn around<D: Disk>(journal: &mut Journal<D>, gap: (u64, u64)) -> (Option<u64>, Option<u64>) {
+    let mut cursor = Cursor::from(gap.0.saturating_sub(FRAMES_MAX));
+    let mut before = None;
+    while let Ok(Some(frame)) = cursor.next(journal) {
+        if frame.seq > gap.1.saturating_add(FRAMES_MAX) {
+            break;
+        }
+        // What was carried forward does not stand between its neighbours.
+        if frame.origin != frame.seq {
+            continue;
+        }
+        let Some((first, last)) = given_in(frame.payload) else {
+            continue;
+        };
+        if frame.seq > gap.1 {
+            return (before, Some(first));
+        }
+        before = before.max(Some(last));
+    }
+    (before, None)
+}
+
+/// The lowest and the highest seq of a frame's records, lost ones among them.
+fn given_in(payload: &[u8]) -> Option<(u64, u64)> {
+    let view = EntryView::parse(payload).ok()?;
+    let records = view.records().ok()?.flatten().map(|(_, record)| record.seq);
+    let losses = view.losses().ok()?;
+    let seqs: Vec<u64> = records.chain(losses.iter().map(|lost| lost.seq)).collect();
+    Some((*seqs.iter().min()?, *seqs.iter().max()?))
+}
+
+impl<D: Disk, S: Shelf> Store<D, S> {
+    /// Takes into account what reading an old segment has found.
+    pub(crate) fn note_damage(&mut self) {
+        let is_underway = self.in_flight.iter().any(|flight| flight.damage.is_some());
+        if is_underway {
+            return;
+        }
+        if let Some(mut damage) = assess(&mut self.journal, &self.facts, Suspicion::default()) {
+            // What is missing in the middle was not the last to be given.
+            damage.next_seq = 0;
+            // It is small; without room it is found again.
+            self.put_damage(damage);
+        }
+    }
+
+    pub(crate) fn put_damage(&mut self, damage: Damage) {
+        self.put(None, Commit::default(), None, Some(damage)).ok();
+    }
+}

@@ -1,0 +1,29 @@
+//! What the store asks of the place where the state lies.
+
+use std::collections::BTreeMap;
+use std::io;
+
+/// What rows become. `None` removes.
+pub type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// Rows in order of key, at most 256 bytes and a handler's name a key and 16 KiB and a little a value, small on
+/// average. Each value carries its own checksum, so a shelf need not: what it gives back wrong is found out. The
+/// daemon's is sled, [`crate::ModelShelf`] is for tests.
+///
+/// # Errors
+/// After an error the store goes on: what a shelf did not take stays in the journal, and one that cannot be read is
+/// reset and filled from the newest export and the journal.
+pub trait Shelf {
+    /// Rows behind this key, or from the first on: some, of about `bytes_max` bytes; none at the end.
+    fn read(
+        &mut self,
+        after: Option<&[u8]>,
+        bytes_max: usize,
+    ) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>>;
+
+    /// Takes all of these rows or none, durable when it returns. After an error it may be either.
+    fn write(&mut self, rows: &Rows) -> io::Result<()>;
+
+    /// Begins anew with nothing.
+    fn reset(&mut self) -> io::Result<()>;
+}
