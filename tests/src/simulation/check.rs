@@ -97,8 +97,8 @@ impl Stats {
 /// Everything the devices have seen.
 #[derive(Debug, Default)]
 pub struct Checker {
-    /// Messages in the order in which the gateway had them whole: the first time, and the last.
-    arrived: BTreeMap<Id, (u64, u64)>,
+    /// When the gateway had each message whole: every time that it was sent.
+    arrived: BTreeMap<Id, Vec<u64>>,
     arrivals: u64,
     acked: BTreeSet<Id>,
     /// The last arrival that each handler has reacted to.
@@ -109,8 +109,7 @@ pub struct Checker {
 impl Checker {
     pub fn arrived(&mut self, id: Id) {
         self.arrivals += 1;
-        let number = self.arrivals;
-        self.arrived.entry(id).or_insert((number, number)).1 = number;
+        self.arrived.entry(id).or_default().push(self.arrivals);
     }
 
     pub fn messages(&self) -> u64 {
@@ -124,7 +123,8 @@ impl Checker {
 
     /// When a message arrived the first time and the last, counted over all messages.
     pub fn arrival(&self, id: Id) -> Option<(u64, u64)> {
-        self.arrived.get(&id).copied()
+        let times = self.arrived.get(&id)?;
+        Some((*times.first()?, *times.last()?))
     }
 
     /// A reaction of the handler that publishes on `topic`.
@@ -138,16 +138,14 @@ impl Checker {
         if !handlers::reacts(id.kind) {
             return Err(format!("{topic}: {id:?} failed and yet its reaction came out"));
         }
-        let (_, number) = *self
+        let times = self
             .arrived
             .get(&id)
             .ok_or_else(|| format!("{topic}: a reaction to {id:?} before it was sent"))?;
-        if number <= self.last[handler] {
-            return Err(format!(
-                "{topic}: {id:?} came out of order or twice: {number} after {}",
-                self.last[handler]
-            ));
-        }
+        let last = self.last[handler];
+        let number = times.iter().find(|number| **number > last).copied().ok_or_else(|| {
+            format!("{topic}: {id:?} came out of order or twice: {times:?} after {last}")
+        })?;
         if self.acked.contains(&id) {
             return Err(format!(
                 "{topic}: {id:?} was acked before this handler had finished with it"

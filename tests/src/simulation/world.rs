@@ -1,5 +1,6 @@
 //! The simulated world: a hub, its devices, the long jobs that somebody must go on with, and time.
 
+use tidegate_broker::CloseReason;
 use tidegate_core::time::{ClockQuality, WallTime};
 use tidegate_core::{DropReason, HandlerCounters, Report, Timestamp};
 use tidegate_host::Now;
@@ -65,7 +66,9 @@ pub fn run(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation>
         }
         world.drain()
     };
-    go().map_err(|what| Violation { seed, step, what })?;
+    let done = go();
+    let cuts = world.stats.power_cuts;
+    done.map_err(|what| Violation { seed, step, what: format!("{what} (after {cuts} power cuts)") })?;
     world.stats.steps = steps;
     world.stats.virtual_ms = world.now_us / 1000;
     Ok(world.stats)
@@ -216,6 +219,10 @@ impl<'a> World<'a> {
 
     /// Hours in which devices say nothing. Timers ring and the link comes and goes; then the rest passes at once.
     fn pass_hours(&mut self) -> Result<(), String> {
+        // Nobody is in the middle of a CONNECT for hours.
+        for number in 0..DEVICES {
+            self.give(number, usize::MAX);
+        }
         let end_us = self.now_us + HOUR_US / 2 + self.random.below(11 * HOUR_US);
         for _ in 0..HOURS_STEPS {
             let next = self.house.hub.poll_timeout().map_or(1_000_000, |at| {
@@ -342,7 +349,15 @@ impl<'a> World<'a> {
             let bytes = door.output(conn).to_vec();
             door.written(conn, bytes.len());
             if door.is_closing(conn) {
-                return Err(format!("the gateway closed the connection of device {number}"));
+                let counters = door.counters();
+                let closed: Vec<_> = CloseReason::ALL
+                    .into_iter()
+                    .filter(|reason| counters.closed(*reason) > 0)
+                    .map(CloseReason::name)
+                    .collect();
+                return Err(format!(
+                    "the gateway closed the connection of device {number}: {closed:?}"
+                ));
             }
             for packet in self.devices[number].heard(&bytes) {
                 self.hear(number, packet)?;

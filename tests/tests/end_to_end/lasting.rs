@@ -8,7 +8,7 @@ use serde_json::Value;
 use tidegate_tests::daemon::{Daemon, Local, START_MAX};
 use tidegate_tests::handlers::tally;
 use tidegate_tests::mosquitto::Mosquitto;
-use tidegate_tests::mqtt::{Client, Connect};
+use tidegate_tests::mqtt::{Client, Connect, Packet};
 use tidegate_tests::ports;
 use tidegate_tests::process::Process;
 use tidegate_tests::programs::Placement;
@@ -51,7 +51,9 @@ fn count(daemon: &Daemon, topic: &str) -> Option<u64> {
 fn send(daemon: &Daemon, topic: &str, payloads: impl Iterator<Item = String>) {
     let mut device = Client::connect(daemon.address, "device").expect("it listens");
     for payload in payloads {
-        device.publish_acked(topic, payload.as_bytes()).expect("acked");
+        let id = device.publish_acked(topic, payload.as_bytes()).expect("sent");
+        let answer = device.read(PATIENCE).expect("read");
+        assert_eq!(answer, Some(Packet::PubAck { packet_id: id }));
     }
 }
 
