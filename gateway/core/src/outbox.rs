@@ -55,6 +55,8 @@ pub struct Outbox {
     has_uplink: bool,
     boots: Boots,
     next_seq: u64,
+    /// Records that are made and not durable.
+    making: u64,
     last_frame: u64,
     /// The next to send from is first: by priority, and what comes now before what waited.
     lanes: Vec<Lane>,
@@ -92,6 +94,7 @@ impl Outbox {
             has_uplink,
             boots: Boots::default(),
             next_seq: 1,
+            making: 0,
             last_frame: 0,
             lanes: Vec::new(),
             flights: BTreeMap::new(),
@@ -210,12 +213,14 @@ impl Outbox {
             return Err(lost);
         }
         self.backlog.join(&record);
+        self.making += 1;
         Ok(Arc::new(record))
     }
 
     /// A commit with records has become durable in this frame.
     pub fn handle_durable(&mut self, frame: u64, records: &[Arc<Record>]) {
         let (is_up, bytes_max) = (self.is_up(), self.limits.lane_bytes_max);
+        self.making = self.making.saturating_sub(records.len() as u64);
         for (index, record) in records.iter().enumerate() {
             let place = Place { frame, index: index as u16 };
             let lane = self
@@ -233,6 +238,7 @@ impl Outbox {
         for lane in &mut self.lanes {
             lane.catch_up(self.last_frame);
         }
+        self.recount();
     }
 
     /// Upstream is there. Returns how many records wait.
@@ -323,9 +329,18 @@ impl Outbox {
         }
         self.backlog.settle(record);
         self.lanes.retain(|lane| !lane.is_over());
+        self.recount();
         if self.progress_due.is_none() {
             let due = now.after(Duration::from_millis(self.limits.progress_ms));
             self.progress_due = Some(due);
+        }
+    }
+
+    /// With every lane empty nothing waits, whatever was counted: after a power cut between an eviction and the
+    /// commit that says what it took, more is counted than waits.
+    fn recount(&mut self) {
+        if self.making == 0 && self.flights.is_empty() && self.lanes.iter().all(Lane::is_idle) {
+            self.backlog.clear();
         }
     }
 
@@ -336,6 +351,7 @@ impl Outbox {
             }
         }
         self.sort_lanes();
+        self.recount();
     }
 
     /// The journal is full.
@@ -356,6 +372,8 @@ impl Outbox {
             return;
         }
         for lane in &mut self.lanes {
+            let early = lane.settled_early().filter(|(place, _)| place.frame <= evicted.up_to);
+            self.settled_copies.extend(early.map(|(_, seq)| seq));
             lane.handle_evicted(evicted.up_to, evicted.carried_from);
         }
         for flight in self.flights.values_mut() {

@@ -8,7 +8,7 @@ use tidegate_core::commit::CommitId;
 use tidegate_core::store::Evicted;
 use tidegate_journal::Disk;
 use tidegate_store::{Error, Shelf, Store};
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::hub::ToStore;
 
@@ -68,9 +68,10 @@ impl<D: Disk, S: Shelf> StoreDesk<D, S> {
         match what {
             ToStore::Commit(commit) => {
                 let id = commit.id.0;
-                // The core keeps commits far below what the store refuses.
+                // The core keeps commits far below what the store refuses. Going on without this one would ack what
+                // is not durable.
                 if let Err(error) = self.store.take(commit) {
-                    error!(id, %error, "a commit cannot be written; this is a bug");
+                    panic!("commit {id} cannot be written: {error}");
                 }
                 self.gathered += 1;
             }

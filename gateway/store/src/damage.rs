@@ -63,9 +63,16 @@ pub(crate) fn assess<D: Disk>(
     }
     damage.next_seq = (given / JUMP + 2) * JUMP;
     if let Some(gap) = suspicion.end_lost {
-        damage.lost.extend(lost_at_end(journal, facts, gap, damage.next_seq));
+        damage.lost.extend(lost_at_end(journal, facts, gap));
         damage.gaps.push(gap);
     }
+    // What is jumped over may have been given: it is told as lost, so that seqs stay dense for whoever counts.
+    damage.lost.push(LostRange {
+        stream: StreamId(OTHER_STREAMS),
+        count: damage.next_seq - facts.next_seq,
+        first_seq: facts.next_seq,
+        last_seq: damage.next_seq - 1,
+    });
     Some(damage)
 }
 
@@ -91,7 +98,6 @@ fn lost_at_end<D: Disk>(
     journal: &mut Journal<D>,
     facts: &Facts,
     gap: (u64, u64),
-    next_seq: u64,
 ) -> Option<LostRange> {
     if gap.1 < facts.progress.low().frame {
         return None;
@@ -102,7 +108,7 @@ fn lost_at_end<D: Disk>(
         stream: StreamId(OTHER_STREAMS),
         count,
         first_seq: before + 1,
-        last_seq: next_seq - 1,
+        last_seq: facts.next_seq - 1,
     })
 }
 
@@ -146,8 +152,9 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             return;
         }
         if let Some(mut damage) = assess(&mut self.journal, &self.facts, Suspicion::default()) {
-            // What is missing in the middle was not the last to be given.
+            // What is missing in the middle was not the last to be given: no jump.
             damage.next_seq = 0;
+            damage.lost.pop();
             // It is small; without room it is found again.
             self.put_damage(damage);
         }

@@ -42,6 +42,8 @@ pub struct Upstream {
     /// What the gateway said that it lost, by stream and reason.
     announced: BTreeMap<(String, String), u64>,
     pub duplicates: u64,
+    /// Records that arrived and whose ack did not.
+    pub unheard: u64,
     pub connects: u64,
 }
 
@@ -56,6 +58,7 @@ impl Upstream {
             received: BTreeMap::new(),
             announced: BTreeMap::new(),
             duplicates: 0,
+            unheard: 0,
             connects: 0,
         }
     }
@@ -94,6 +97,7 @@ impl Upstream {
             self.receive(random).ok()?;
         }
         self.wire.clear();
+        self.unheard += self.acks.len() as u64;
         self.acks.clear();
         let was = std::mem::replace(&mut self.link, Link::Down);
         (was != Link::Down).then(|| Input::UplinkDown { reason: "cut".into() })

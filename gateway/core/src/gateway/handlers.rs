@@ -99,6 +99,7 @@ impl Gateway {
             for event in self.schedule.drain(id) {
                 self.intake.give(&event.message);
                 self.skip(id, &event.message, event.ticket);
+                self.end_if_large();
             }
         }
     }

@@ -69,6 +69,7 @@ impl Gateway {
         };
         if matches!(phase, Phase::Quarantined(_)) {
             self.skip(handler, message, ticket);
+            self.end_if_large();
             return;
         }
         if ticket.is_none() && !planted(Bug::UnboundedLine) {

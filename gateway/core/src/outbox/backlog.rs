@@ -87,6 +87,13 @@ impl Backlog {
         }
     }
 
+    /// Nothing waits, whatever was counted.
+    pub fn clear(&mut self) {
+        for line in self.lines.values_mut() {
+            (line.waiting.records, line.waiting.bytes, line.first) = (0, 0, None);
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Waiting> {
         self.lines.values().map(|line| &line.waiting)
     }

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::lane::Lane;
 use super::suspect::Verdict;
 use super::{Flight, Outbox};
 use crate::commit::Lost;
@@ -44,6 +45,9 @@ impl Outbox {
 
     fn evict(&self) -> Evict {
         let mut under_way: Vec<u64> = self.flights.keys().copied().collect();
+        // Acked out of order: not to be counted as lost.
+        under_way.extend(self.lanes.iter().flat_map(Lane::settled_early).map(|(_, seq)| seq));
+        under_way.extend(&self.settled_copies);
         under_way.extend(self.aside.as_ref().map(|(_, record)| record.seq));
         under_way.sort_unstable();
         Evict { progress: self.progress(), under_way }

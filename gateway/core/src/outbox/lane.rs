@@ -11,6 +11,7 @@ use crate::store::{Fetch, Fetched};
 #[derive(Debug)]
 struct Sent {
     place: Place,
+    seq: u64,
     is_settled: bool,
 }
 
@@ -53,7 +54,12 @@ impl Lane {
 
     /// Everything in it is settled, and nothing will follow.
     pub fn is_over(&self) -> bool {
-        !self.is_open() && !self.is_behind && self.queue.is_empty() && self.sent.is_empty()
+        !self.is_open() && self.is_idle()
+    }
+
+    /// Nothing of it waits, here or in the journal.
+    pub fn is_idle(&self) -> bool {
+        !self.is_behind && self.queue.is_empty() && self.sent.is_empty()
     }
 
     /// Something may lie behind what is in memory.
@@ -111,7 +117,7 @@ impl Lane {
     pub fn take(&mut self) -> Option<(Place, Arc<Record>)> {
         let (place, record) = self.queue.pop_front()?;
         self.queue_bytes -= record.bytes();
-        self.sent.push_back(Sent { place, is_settled: false });
+        self.sent.push_back(Sent { place, seq: record.seq, is_settled: false });
         Some((place, record))
     }
 
@@ -125,6 +131,11 @@ impl Lane {
             self.sent.pop_front();
         }
         true
+    }
+
+    /// Sent and settled, behind something that is not: a span says nothing of them.
+    pub fn settled_early(&self) -> impl Iterator<Item = (Place, u64)> {
+        self.sent.iter().filter(|sent| sent.is_settled).map(|sent| (sent.place, sent.seq))
     }
 
     /// What to ask the store for, if only it knows more and there is not enough here.
