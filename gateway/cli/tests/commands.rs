@@ -219,6 +219,7 @@ fn help_and_version_are_there() {
         (&["build", "--help"], "--board"),
         (&["help", "new"], "TIDEGATE_SDK"),
         (&["plan", "--help"], "--state-keys"),
+        (&["outbox", "--help"], "--data-dir"),
     ] {
         let output = tidegate(args, &dir, "");
         assert!(output.status.success());

@@ -4,6 +4,7 @@
 pub mod build;
 pub mod demo;
 pub mod new;
+pub mod outbox;
 pub mod plan;
 pub mod try_event;
 
@@ -19,5 +20,11 @@ pub struct Command {
 }
 
 /// Every command, in the order of `--help`.
-pub const COMMANDS: &[Command] =
-    &[demo::COMMAND, new::COMMAND, build::COMMAND, try_event::COMMAND, plan::COMMAND];
+pub const COMMANDS: &[Command] = &[
+    demo::COMMAND,
+    new::COMMAND,
+    build::COMMAND,
+    try_event::COMMAND,
+    plan::COMMAND,
+    outbox::COMMAND,
+];
