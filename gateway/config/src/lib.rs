@@ -30,6 +30,7 @@ pub use broker::BrokerUrl;
 pub use explain::{explain, explain_json};
 pub use gateway::read_gateway;
 pub use handler::{read_handler, read_manifest};
+pub use json::Json;
 pub use problem::{Problem, Problems};
 pub use settings::{
     BrokerSettings, ClientCert, HandlerDir, HandlerEntry, Local, Outlet, Protocol, Secret,
