@@ -23,6 +23,8 @@ mod store;
 mod model;
 
 pub mod planted;
+#[cfg(test)]
+mod properties;
 
 pub use codec::{Damage, Entry, EntryView, LostRange, RecordView, RecordViews};
 pub use error::{CodecError, Error};
