@@ -83,6 +83,8 @@ pub struct Outbox {
     progress_due: Option<Timestamp>,
     progress_at: Timestamp,
     progress_frame: u64,
+    /// Records settled since.
+    settled: u64,
 }
 
 impl Outbox {
@@ -116,6 +118,7 @@ impl Outbox {
             progress_due: None,
             progress_at: Timestamp(0),
             progress_frame: 0,
+            settled: 0,
         };
         outbox.handle_restored(&Restored { boot: 1, next_seq: 1, ..Restored::default() });
         outbox
@@ -330,6 +333,7 @@ impl Outbox {
         self.backlog.settle(record);
         self.lanes.retain(|lane| !lane.is_over());
         self.recount();
+        self.settled += 1;
         if self.progress_due.is_none() {
             let due = now.after(Duration::from_millis(self.limits.progress_ms));
             self.progress_due = Some(due);

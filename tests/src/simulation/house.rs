@@ -41,6 +41,8 @@ const OUTBOX: OutboxLimits = OutboxLimits {
     dead_letters_per_s: 1_000_000,
     ..OutboxLimits::DEV
 };
+/// Beyond `held_bytes_max`: what jobs that had begun, and a quarantine's dead letters, bring on top.
+pub const BEHIND_BYTES_MAX: usize = COMMITS.held_bytes_max + 8 * 1024;
 /// What must be free in the journal.
 const ROOM_BYTES: usize = 4096;
 pub const RECEIVE_MAX: u16 = 8;
@@ -107,9 +109,7 @@ impl House {
 
     /// The store does a piece of its work. False when the power went meanwhile.
     pub fn store_step(&mut self, now: Timestamp, random: &mut Random) -> bool {
-        while let Some(what) = self.hub.poll_store() {
-            self.todo.push_back(what);
-        }
+        self.gather();
         for _ in 0..random.below(4) {
             let Some(what) = self.todo.pop_front() else {
                 break;
@@ -126,6 +126,22 @@ impl House {
             self.hub.handle_input(now, said);
         }
         !self.disks.journal.lend().is_down()
+    }
+
+    /// Takes what the hub has for the store.
+    pub fn gather(&mut self) {
+        while let Some(what) = self.hub.poll_store() {
+            self.todo.push_back(what);
+        }
+    }
+
+    /// Bytes of records that the store has not been able to look at.
+    pub fn behind_bytes(&self) -> usize {
+        let commits = self.todo.iter().map(|what| match what {
+            ToStore::Commit(commit) => commit.records.iter().map(|record| record.bytes()).sum(),
+            ToStore::Fetch(_) | ToStore::Evict(_) => 0,
+        });
+        commits.sum()
     }
 
     /// Whether the store has nothing to do.
