@@ -11,6 +11,7 @@ use rustix::process::Signal;
 
 use crate::handlers::Handler;
 use crate::ports;
+use crate::power_cut::Recorder;
 use crate::process::{Line, Process};
 use crate::programs::{self, Placement};
 use crate::scratch::Scratch;
@@ -55,14 +56,47 @@ impl Daemon {
 
     /// Starts one and waits for nothing.
     pub fn spawn(local: &Local, handlers: &[Handler], placement: &Placement) -> Daemon {
-        let scratch = Scratch::new("daemon");
-        let folders: Vec<PathBuf> =
-            handlers.iter().map(|handler| handler.write(&scratch)).collect();
-        let config = write_config(&scratch, local, &folders);
-        let mut command = placement.command(programs::tidegated());
-        let process = Process::start("tidegated", command.arg("--config").arg(config));
+        Daemon::spawn_with(local, handlers, placement, "")
+    }
+
+    /// The same with more text in `gateway.toml`.
+    pub fn spawn_with(
+        local: &Local,
+        handlers: &[Handler],
+        placement: &Placement,
+        more: &str,
+    ) -> Daemon {
+        let (scratch, config) = folder(local, handlers, more);
+        let process = launch(&config, placement, None);
         let (Local::Listen(address) | Local::Broker(address)) = local;
         Daemon { address: *address, process, scratch }
+    }
+
+    /// Starts one with its own front door whose every change of its data folder is recorded.
+    pub fn spawn_recorded(handlers: &[Handler], more: &str) -> (Daemon, Recorder) {
+        let address = ports::free();
+        let (scratch, config) = folder(&Local::Listen(address), handlers, more);
+        let recorder =
+            Recorder::new(&scratch.path().join("data"), &scratch.path().join("recorded"));
+        let process = launch(&config, &Placement::default(), Some(&recorder));
+        (Daemon { address, process, scratch }, recorder)
+    }
+
+    /// As [`Daemon::start_again`], recorded too, behind what was recorded before.
+    pub fn start_again_recorded(&mut self, recorder: &Recorder) {
+        let config = self.scratch.path().join("gateway.toml");
+        self.process = launch(&config, &Placement::default(), Some(recorder));
+    }
+
+    /// Starts another one in the same folder, after this one has ended in whatever way.
+    pub fn start_again(&mut self) {
+        let config = self.scratch.path().join("gateway.toml");
+        self.process = launch(&config, &Placement::default(), None);
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.scratch.path().join("data")
     }
 
     /// Waits until every handler is loaded or refused.
@@ -112,6 +146,22 @@ impl Daemon {
     }
 }
 
+/// A folder with the handlers and `gateway.toml`.
+fn folder(local: &Local, handlers: &[Handler], more: &str) -> (Scratch, PathBuf) {
+    let scratch = Scratch::new("daemon");
+    let folders: Vec<PathBuf> = handlers.iter().map(|handler| handler.write(&scratch)).collect();
+    let config = write_config(&scratch, local, &folders, more);
+    (scratch, config)
+}
+
+fn launch(config: &Path, placement: &Placement, recorder: Option<&Recorder>) -> Process {
+    let mut command = placement.command(programs::tidegated());
+    if let Some(recorder) = recorder {
+        recorder.watch(&mut command);
+    }
+    Process::start("tidegated", command.arg("--config").arg(config))
+}
+
 /// The `name=number` words of a line.
 pub fn counters_in(line: &str) -> BTreeMap<String, u64> {
     line.split_whitespace()
@@ -127,8 +177,8 @@ pub fn field(handler: &str) -> String {
     format!("handler=\"{handler}\"")
 }
 
-/// Writes `gateway.toml` with a fresh data folder.
-pub fn write_config(scratch: &Scratch, local: &Local, handlers: &[PathBuf]) -> PathBuf {
+/// Writes `gateway.toml` with a fresh data folder, and `more` at its end.
+pub fn write_config(scratch: &Scratch, local: &Local, handlers: &[PathBuf], more: &str) -> PathBuf {
     let data = scratch.path().join("data");
     std::fs::create_dir_all(&data).expect("a scratch folder can be made");
     let local = match local {
@@ -143,6 +193,7 @@ pub fn write_config(scratch: &Scratch, local: &Local, handlers: &[PathBuf]) -> P
         write!(text, "\n[[handler]]\npath = \"{}\"\n", folder.display())
             .expect("a String takes all");
     }
+    text.push_str(more);
     scratch.write("gateway.toml", text)
 }
 

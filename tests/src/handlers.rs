@@ -17,6 +17,8 @@ pub struct Handler {
     pub module: Vec<u8>,
     pub triggers: Vec<String>,
     pub publish: Vec<String>,
+    /// Streams that it may send to.
+    pub send: Vec<String>,
     pub fuel: u64,
     pub memory_kib: u32,
     pub deadline_ms: u32,
@@ -32,6 +34,7 @@ impl Handler {
             module,
             triggers: vec![trigger.to_owned()],
             publish: Vec::new(),
+            send: Vec::new(),
             fuel: 10_000_000,
             memory_kib: 256,
             deadline_ms: 50,
@@ -43,6 +46,12 @@ impl Handler {
     /// Lets it publish to topics under `filter`.
     pub fn may_publish(mut self, filter: &str) -> Handler {
         self.publish.push(filter.to_owned());
+        self
+    }
+
+    /// Lets it send to a stream.
+    pub fn may_send(mut self, stream: &str) -> Handler {
+        self.send.push(stream.to_owned());
         self
     }
 
@@ -58,8 +67,8 @@ impl Handler {
         write!(
             text,
             "\n[limits]\nfuel = {}\nmemory_kib = {}\ndeadline_ms = {}\npublishes = {}\n\
-             \n[grants]\npublish = {:?}\n",
-            self.fuel, self.memory_kib, self.deadline_ms, self.publishes, self.publish
+             \n[grants]\npublish = {:?}\nsend = {:?}\n",
+            self.fuel, self.memory_kib, self.deadline_ms, self.publishes, self.publish, self.send
         )
         .expect("a String takes all");
         text
@@ -110,6 +119,7 @@ pub fn guest_with(fields: &str, body: &str) -> Vec<u8> {
 /// The imports of [`guest`].
 pub const IMPORTS: &str = r#"
   (import "tidegate1" "publish" (func $publish (param i32 i32 i32 i32 i32) (result i32)))
+  (import "tidegate1" "send" (func $send (param i32 i32 i32 i32 i32 i32) (result i32)))
   (import "tidegate1" "log" (func $log (param i32 i32 i32)))
   (import "tidegate1" "ev_read" (func $ev_read (param i32 i32 i32 i32) (result i32)))
   (import "tidegate1" "ev_num" (func $ev_num (param i32 i32 i32) (result i32)))
@@ -139,6 +149,34 @@ pub fn echo(name: &str, from: &str, to: &str, qos: u8) -> Handler {
         ),
     );
     Handler::new(name, from, module).may_publish(to)
+}
+
+/// A handler that counts its messages in its state, under their topic, and sends each payload to the stream `up`. A
+/// payload that begins with `?` is not counted: it is answered on `tally/count` with the topic's count, 8 bytes,
+/// little-endian, and with nothing while there is none.
+pub fn tally(from: &str) -> Handler {
+    let (payload, payload_len) = (INBOX + 64, INBOX + 68);
+    let (topic, topic_len) = (INBOX + 32, INBOX + 36);
+    let key = format!(
+        "(i32.add (i32.const {INBOX}) (i32.load (i32.const {topic}))) (i32.load (i32.const {topic_len}))"
+    );
+    let module = guest_with(
+        "(data (i32.const 16) \"tally/count\") (data (i32.const 48) \"up\")",
+        &format!(
+            "(local.set $i (i32.add (i32.const {INBOX}) (i32.load (i32.const {payload}))))
+             (if (i32.eq (i32.load8_u (local.get $i)) (i32.const 63))
+               (then
+                 (local.set $j (call $state_get {key} (i32.const 8) (i32.const 8) (i32.const 0)))
+                 (drop (call $publish (i32.const 16) (i32.const 11) (i32.const 8)
+                         (select (i32.const 8) (i32.const 0) (i32.eq (local.get $j) (i32.const 8))) (i32.const 1)))
+                 (return (i32.const 0))))
+             (drop (call $state_add {key} (i64.const 1) (i32.const 8)))
+             (drop (call $send (i32.const 48) (i32.const 2) (local.get $i) (i32.load (i32.const {payload_len}))
+                     (i32.const -1) (i32.const 0)))
+             (i32.const 0)"
+        ),
+    );
+    Handler::new("tally", from, module).may_publish("tally/count").may_send("up")
 }
 
 /// The example handler, built as its user would, with the limits of its own manifest.

@@ -2,7 +2,7 @@
 //! benchmark in `src/bin/bench` share; nothing in the house sees it.
 //!
 //! In reading order: folders and ports for one test, processes, the programs under test, an MQTT
-//! client, handlers made from text, the hostile ones among them, and the load generator.
+//! client, handlers made from text, the hostile ones among them, the load generator, the simulation, and power cuts.
 
 pub mod daemon;
 pub mod handlers;
@@ -11,6 +11,7 @@ pub mod load;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod ports;
+pub mod power_cut;
 pub mod process;
 pub mod procfs;
 pub mod programs;

@@ -42,6 +42,14 @@ impl Mosquitto {
         })
     }
 
+    /// Starts one on a free port, with nothing persisted and `lines` added to its configuration, which may name
+    /// files that it writes into the folder it is given.
+    pub fn start_set(lines: impl Fn(&Path) -> String) -> Mosquitto {
+        Mosquitto::start_with(ports::free(), &Placement::default(), |folder| {
+            format!("persistence false\n{}", lines(folder))
+        })
+    }
+
     /// `max_queued_messages 0` is "no limit": overload shows as latency and not as silent loss.
     /// `set_tcp_nodelay` takes Nagle's wait out of every figure. Started by root it would become
     /// another user, who cannot write to the folder.

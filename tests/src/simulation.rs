@@ -2,12 +2,19 @@
 //! interpreter; devices, chunks, slices and time come from a seed. Every step is checked, and a quiet
 //! phase at the end checks that everything drains. A failing seed fails again.
 
+mod books;
 mod check;
 mod device;
+mod disks;
+mod ending;
 mod handlers;
+mod house;
 mod random;
+mod upstream;
+mod weather;
 mod world;
 
 pub use check::{Stats, Violation};
 pub use handlers::Folders;
+pub use random::Random;
 pub use world::run;

@@ -124,6 +124,7 @@ fn measure(version: Version, qos: u8, devices: usize) {
             source: "overheat".into(),
             at: WallTime::default(),
             hops: 1,
+            mark: None,
         });
     }
     while broker.poll_event().is_some() {}

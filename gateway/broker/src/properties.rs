@@ -48,10 +48,15 @@ impl Properties {
 
 /// What the properties of an inbound PUBLISH say.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Inbound {
+pub(crate) struct Inbound<'a> {
     pub properties: Properties,
     pub topic_alias: Option<u16>,
+    /// The first user property [`MESSAGE_ID`] that is not empty.
+    pub message_id: Option<&'a str>,
 }
+
+/// Name of the user property in which a device gives a message an id of its own, for whoever takes each once.
+pub(crate) const MESSAGE_ID: &str = "message-id";
 
 impl From<Malformed> for CloseReason {
     fn from(Malformed: Malformed) -> CloseReason {
@@ -60,7 +65,7 @@ impl From<Malformed> for CloseReason {
 }
 
 /// Reads the properties of an inbound PUBLISH.
-pub(crate) fn read(bytes: &[u8], now: Timestamp) -> Result<Inbound, CloseReason> {
+pub(crate) fn read(bytes: &[u8], now: Timestamp) -> Result<Inbound<'_>, CloseReason> {
     let mut inbound = Inbound::default();
     if bytes.is_empty() {
         return Ok(inbound);
@@ -89,7 +94,9 @@ pub(crate) fn read(bytes: &[u8], now: Timestamp) -> Result<Inbound, CloseReason>
                 inbound.properties.expires = Some(Timestamp(now.0.saturating_add(expiry_ms)));
                 continue;
             }
-            id::CONTENT_TYPE => text(&mut reader)?,
+            id::CONTENT_TYPE => {
+                text(&mut reader)?;
+            }
             id::RESPONSE_TOPIC => {
                 let topic = reader.bytes16()?;
                 if topic.iter().any(|byte| matches!(byte, b'+' | b'#')) {
@@ -105,8 +112,10 @@ pub(crate) fn read(bytes: &[u8], now: Timestamp) -> Result<Inbound, CloseReason>
                 continue;
             }
             id::USER_PROPERTY => {
-                text(&mut reader)?;
-                text(&mut reader)?;
+                let (name, value) = (text(&mut reader)?, text(&mut reader)?);
+                if name == MESSAGE_ID && !value.is_empty() {
+                    inbound.message_id.get_or_insert(value);
+                }
             }
             // Among others the subscription identifier, which only a server may send (3.3.4-6).
             _ => return Err(CloseReason::Protocol),
@@ -119,13 +128,13 @@ pub(crate) fn read(bytes: &[u8], now: Timestamp) -> Result<Inbound, CloseReason>
     Ok(inbound)
 }
 
-fn text(reader: &mut Reader<'_>) -> Result<(), Malformed> {
+fn text<'a>(reader: &mut Reader<'a>) -> Result<&'a str, Malformed> {
     check_text(reader.bytes16()?)
 }
 
-fn check_text(bytes: &[u8]) -> Result<(), Malformed> {
+fn check_text(bytes: &[u8]) -> Result<&str, Malformed> {
     match str::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => Ok(()),
+        Ok(text) if !text.contains('\0') => Ok(text),
         _ => Err(Malformed),
     }
 }
@@ -167,6 +176,29 @@ mod tests {
         let user = [0x26, 0, 1, b'k', 0, 1, b'v'];
         let bytes = [&user[..], &[0x02, 0, 0, 0, 2], &user, &[0x01, 1, 0x23, 0, 1]].concat();
         check(&bytes, Ok((&[&user[..], &user, &[0x01, 1]].concat(), Some(2500), Some(1))));
+    }
+
+    #[test]
+    fn the_first_message_id_that_says_something_counts() {
+        let user = |name: &str, value: &str| {
+            let mut bytes = vec![0x26];
+            for text in [name, value] {
+                bytes.extend_from_slice(&(text.len() as u16).to_be_bytes());
+                bytes.extend_from_slice(text.as_bytes());
+            }
+            bytes
+        };
+        let id = |parts: &[Vec<u8>]| {
+            let bytes = parts.concat();
+            let inbound = read(&bytes, Timestamp(0)).expect("well formed");
+            assert_eq!(inbound.properties.forwarded(), bytes, "it is passed on");
+            inbound.message_id.map(str::to_owned)
+        };
+        assert_eq!(id(&[user("message_id", "1"), user("Message-Id", "2")]), None);
+        assert_eq!(id(&[user("message-id", "")]), None);
+        assert_eq!(id(&[user("k", "message-id"), user("message-id", "7")]).as_deref(), Some("7"));
+        let twice = [user("message-id", "é"), user("message-id", "8")];
+        assert_eq!(id(&twice).as_deref(), Some("é"));
     }
 
     #[test]

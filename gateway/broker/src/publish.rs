@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tidegate_core::commit::Seen;
 use tidegate_core::message::{AckTo, QoS};
 use tidegate_core::{Message, Timestamp};
 
@@ -32,7 +33,7 @@ impl Broker {
         body: &[u8],
     ) -> Result<(), CloseReason> {
         let publish = wire::read_publish(version, flags, body)?;
-        let properties::Inbound { properties, topic_alias } =
+        let properties::Inbound { properties, topic_alias, message_id } =
             properties::read(publish.properties, self.now)?;
         let Broker { clients, topics, subscriptions, limits, counters, retained, .. } = self;
         let Some(session) = clients.session(slot) else {
@@ -71,6 +72,12 @@ impl Broker {
                 Some(publish.packet_id)
             }
         };
+        let mark = match publish.qos {
+            QoS::AtMostOnce => None,
+            QoS::AtLeastOnce | QoS::ExactlyOnce => {
+                message_id.map(|id| Seen::of(&session.client, id))
+            }
+        };
         let message = Message {
             topic: entry.topic.clone(),
             payload: Arc::from(publish.payload),
@@ -81,6 +88,7 @@ impl Broker {
             source: session.client.clone(),
             at: self.wall,
             hops: 0,
+            mark,
         };
         counters.messages_in += 1;
         let from = Some(slot);
@@ -130,6 +138,7 @@ impl Broker {
             source: client.clone(),
             at: self.wall,
             hops: 0,
+            mark: None,
         };
         self.counters.messages_in += 1;
         self.deliver(&message, &will.properties(self.now), None);

@@ -45,7 +45,8 @@ impl Retained {
             return true;
         }
         let kept = Kept {
-            message: Message { dup: false, ..message.clone() },
+            // Whoever gets it later gets it for the first time.
+            message: Message { dup: false, mark: None, ..message.clone() },
             properties: properties.clone(),
         };
         let fits = |store: &Retained| {
@@ -130,6 +131,7 @@ mod tests {
             source: Arc::from("test"),
             at: WallTime::default(),
             hops: 0,
+            mark: None,
         }
     }
 

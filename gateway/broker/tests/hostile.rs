@@ -160,6 +160,7 @@ fn the_codec_librarys_packets_are_understood() {
         source: "h".into(),
         at: Default::default(),
         hops: 1,
+        mark: None,
     });
     let conn = w.conn("s");
     let bytes = w.broker.output(conn).to_vec();

@@ -5,7 +5,8 @@ mod peer;
 use peer::{
     V3, V5, World, ack, publish, publish_with, reaction, subscribe, subscribe_with, unsubscribe,
 };
-use tidegate_broker::{CloseReason, DropReason, Limits, Version};
+use tidegate_broker::{CloseReason, DropReason, Event, Limits, Version};
+use tidegate_core::commit::Seen;
 use tidegate_core::message::QoS;
 use tidegate_core::topic::Filter;
 
@@ -256,4 +257,37 @@ fn topic_aliases() {
         assert_eq!(w.hear("y"), ["DISCONNECT 94", "close"]);
     }
     assert_eq!(w.broker.counters().closed(CloseReason::TopicAlias), 3);
+}
+
+#[test]
+fn an_id_of_the_devices_own_marks_what_is_to_be_taken_once() {
+    let mut w = world();
+    w.join("x", V5);
+    w.join("y", V5);
+    w.join("old", V3);
+    let with_id = |flags: u8, id: &str| {
+        let text = |text: &str| [&(text.len() as u16).to_be_bytes(), text.as_bytes()].concat();
+        let properties = [vec![0x26], text("message-id"), text(id)].concat();
+        publish_with(V5, flags, u16::from(flags & 6 != 0), "a", &properties, b"1")
+    };
+    let mut mark = |client: &str, bytes: &[u8]| {
+        w.send(client, bytes);
+        match w.broker.poll_event() {
+            Some(Event::Message { message, .. }) => message.mark,
+            event => panic!("{event:?}"),
+        }
+    };
+    let seventeen = Some(Seen::of("x", "17"));
+    assert_eq!(mark("x", &with_id(2, "17")), seventeen);
+    assert_eq!(mark("x", &with_id(8 | 2 | 1, "17")), seventeen, "sent again, and to be kept");
+    assert_eq!(mark("x", &with_id(4, "17")), seventeen);
+    assert_eq!(mark("y", &with_id(2, "17")), Some(Seen::of("y", "17")));
+    assert_eq!(mark("x", &with_id(2, "18")), Some(Seen::of("x", "18")));
+    assert_eq!(mark("x", &with_id(0, "17")), None, "nobody waits for its ack");
+    assert_eq!(mark("x", &publish(V5, 2, 1, "a", b"1")), None);
+    assert_eq!(mark("old", &publish(V3, 2, 1, "a", b"1")), None);
+    // A handler that starts later has not taken what was kept.
+    let kept = w.broker.retained(&Filter::new("a").expect("a filter"));
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].mark, None);
 }

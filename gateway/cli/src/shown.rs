@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tidegate_core::job::{Event, EventOutcome, Failure, LogLine, Publish, Verdict, Write};
+use tidegate_core::job::{Event, EventOutcome, Failure, LogLine, Publish, Send, Verdict, Write};
+use tidegate_core::stream::Streams;
 
 /// One event and its effects.
 #[derive(Debug, Serialize)]
@@ -27,6 +28,15 @@ enum Effect {
         payload: Bytes,
         qos: u8,
         retain: bool,
+    },
+    /// Without priority and lifetime where the stream's own count.
+    Send {
+        stream: String,
+        payload: Bytes,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        priority: Option<u8>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ttl_s: Option<u32>,
     },
     Set {
         key: Bytes,
@@ -94,6 +104,18 @@ impl From<&Publish> for Effect {
     }
 }
 
+impl Effect {
+    fn of_send(send: &Send, streams: &Streams) -> Effect {
+        let stream = streams.get(send.stream).expect("the host sends only to streams that it has");
+        Effect::Send {
+            stream: stream.name.clone(),
+            payload: Bytes::new(&send.payload),
+            priority: send.priority,
+            ttl_s: (send.ttl_s > 0).then_some(send.ttl_s),
+        }
+    }
+}
+
 impl From<&Write> for Effect {
     fn from(write: &Write) -> Effect {
         let key = Bytes::new(&write.key);
@@ -118,13 +140,15 @@ impl From<&LogLine> for Effect {
 }
 
 impl Shown {
-    pub fn new(event: &Event, outcome: &EventOutcome, took: Duration) -> Shown {
+    /// `streams` are those that the handler ran with.
+    pub fn new(event: &Event, outcome: &EventOutcome, streams: &Streams, took: Duration) -> Shown {
         let (verdict, reason) = match &outcome.verdict {
             Verdict::Done => ("done", None),
             Verdict::Retry => ("retry", None),
             Verdict::Failed(failure) => ("failed", Some(describe(failure))),
         };
         let mut effects: Vec<Effect> = outcome.publishes.iter().map(Effect::from).collect();
+        effects.extend(outcome.sends.iter().map(|send| Effect::of_send(send, streams)));
         effects.extend(outcome.writes.iter().map(Effect::from));
         effects.extend(outcome.logs.iter().map(Effect::from));
         if outcome.logs_dropped > 0 {

@@ -71,6 +71,7 @@ fn hosted(payload: &[u8], path: &str) -> Answers {
         source: "test".into(),
         at: WallTime::default(),
         hops: 0,
+        mark: None,
     };
     let event = Event { id: 1, message: Arc::new(message), ticket: None, attempt: 0, first: true };
     let job = Job { id: JobId(1), handler: HandlerId(0), events: vec![event] };

@@ -135,11 +135,80 @@ fn one_message_is_tried_from_the_command_line() {
     assert!(stdout.contains(r#""effect":"publish","topic":"out","payload":"p""#), "{stdout}");
 }
 
+/// Sends its payload to `alerts` (priority 7, a minute) and to `raw`, and returns what the second answers.
+const SENDER: &str = r#"(module
+    (import "tidegate1" "send" (func $send (param i32 i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 4000) "alerts") (data (i32.const 4010) "raw") (data (i32.const 4020) "hot")
+    (func (export "tidegate_inbox") (result i64) (i64.const 0x20000000000))
+    (func (export "on_event") (param i32) (result i32)
+        (drop (call $send (i32.const 4000) (i32.const 6) (i32.const 4020) (i32.const 3) (i32.const 7) (i32.const 60)))
+        (call $send (i32.const 4010) (i32.const 3) (i32.const 4020) (i32.const 3) (i32.const -1) (i32.const 0))))"#;
+
+#[test]
+fn records_are_shown_and_granted_streams_count_as_configured() {
+    let dir = handler("sender", &wat::parse_str(SENDER).expect("a module"));
+    let grant = |streams: &str| {
+        let toml = TOML.replace("publish = [\"out\"]", &format!("send = [{streams}]"));
+        fs::write(dir.join("handler.toml"), toml).expect("written");
+        tidegate(&["try", ".", "--topic", "in/x", "--json"], &dir, "")
+    };
+    let output = grant(r#""raw", "alerts", "raw""#);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let shown: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let alert = r#"{"effect":"send","stream":"alerts","payload":"hot","priority":7,"ttl_s":60}"#;
+    let raw = r#"{"effect":"send","stream":"raw","payload":"hot"}"#;
+    let expect: Vec<serde_json::Value> =
+        [alert, raw].map(|json| serde_json::from_str(json).expect("JSON")).into();
+    assert_eq!(shown["effects"].as_array(), Some(&expect));
+
+    let output = grant(r#""alerts""#);
+    assert_eq!(output.status.code(), Some(1));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.contains("it returned -4 (NotPermitted)"), "{stdout}");
+    let output = grant("");
+    assert_eq!(output.status.code(), Some(65));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("tidegate1.send") && stderr.contains("[grants] send"), "{stderr}");
+}
+
 #[test]
 fn bad_lines_name_their_number() {
     let output = tidegate(&["try", "."], &echo("bad-lines"), "in/a x\nin/+ x\n");
     assert_eq!(output.status.code(), Some(65));
     assert!(String::from_utf8_lossy(&output.stderr).contains("line 2"));
+}
+
+#[test]
+fn a_plan_needs_a_board_and_numbers() {
+    let dir = folder("plan-wrong");
+    refused(&["plan", "--rate", "1", "--bytes", "1"], &dir, 64, &["--board is missing", "dev"]);
+    refused(&["plan", "--board", "pico"], &dir, 78, &["no board \"pico\"", "built in: dev"]);
+    refused(&["plan", "--board", "dve"], &dir, 78, &["did you mean \"dev\"", "Built in: dev"]);
+    refused(&["plan", "--board", "no/file.toml"], &dir, 78, &["no/file.toml"]);
+    let numbers = ["plan", "--board", "dev", "--bytes", "200"];
+    refused(&numbers, &dir, 64, &["--rate is missing"]);
+    refused(&[&numbers[..], &["--rate", "20", "--outage", "6"]].concat(), &dir, 64, &["no unit"]);
+    refused(&[&numbers[..], &["--rate", "20", "more"]].concat(), &dir, 64, &["`more`"]);
+}
+
+#[test]
+fn a_plan_is_a_table_or_one_json_object() {
+    let dir = folder("plan");
+    let line = ["plan", "--board", "dev", "--rate", "20", "--bytes", "200", "--outage", "6h"];
+    let table = tidegate(&line, &dir, "");
+    let table = String::from_utf8(table.stdout).expect("text");
+    for part in ["An outage of 6 h", "Flash, a day", "Memory", "Reckoned with", "Measured on"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    let output = tidegate(&[&line[..], &["--json"]].concat(), &dir, "");
+    assert_eq!(output.status.code(), Some(0));
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!(plan["journal"]["records"], 432_000);
+    assert_eq!(plan["asked"]["outage_s"], 21_600);
+    for pointer in ["/flash/years", "/memory/total_bytes", "/drain/time_s", "/constants/0/source"] {
+        assert!(plan.pointer(pointer).is_some_and(|value| !value.is_null()), "{pointer}: {plan}");
+    }
 }
 
 #[test]
@@ -149,6 +218,8 @@ fn help_and_version_are_there() {
         (&["--help"][..], "tidegate try DIR"),
         (&["build", "--help"], "--board"),
         (&["help", "new"], "TIDEGATE_SDK"),
+        (&["plan", "--help"], "--state-keys"),
+        (&["outbox", "--help"], "--data-dir"),
     ] {
         let output = tidegate(args, &dir, "");
         assert!(output.status.success());

@@ -47,11 +47,13 @@ pub(crate) fn is_built_in(name: &str) -> bool {
 /// What to say about a board name that is not built in.
 pub(crate) fn unknown(name: &str) -> String {
     let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    let all = names.join(", ");
     match nearest(name, names.iter().copied()) {
-        Some(near) => format!("there is no board {name:?}; did you mean {near:?}?"),
+        Some(near) => {
+            format!("there is no board {name:?}; did you mean {near:?}? Built in: {all}")
+        }
         None => format!(
-            "there is no board {name:?}; built in: {}; or write the path of a board file",
-            names.join(", ")
+            "there is no board {name:?}; built in: {all}; or write the path of a board file"
         ),
     }
 }
@@ -165,6 +167,8 @@ fn caps(t: &Table<'_>) -> Caps {
         init_fuel_max: t.need_number("init_fuel_max", 1..=1 << 40),
         deadline_ms_max: t.need_number("deadline_ms_max", 1..=3_600_000),
         publish_bytes_max: t.need_number("publish_bytes_max", 1..=BYTES),
+        record_bytes_max: t.need_number("record_bytes_max", 1..=BYTES),
+        sends_max: t.need_number("sends_max", 0..=COUNT),
         effects_bytes_max: t.need_number("effects_bytes_max", 1..=BYTES),
         state_bytes_max: t.need_number("state_bytes_max", 0..=BYTES),
         state_keys_max: t.need_number("state_keys_max", 0..=COUNT),
@@ -244,12 +248,11 @@ fn check(root: &Table<'_>, board: &Board) {
         host.publishes_default.into(),
         host.publishes_max.into(),
     );
-    pair(
-        "publish_bytes_max",
-        "effects_bytes_max",
-        caps.publish_bytes_max as u64,
-        caps.effects_bytes_max as u64,
-    );
+    for (key, bytes) in
+        [("publish_bytes_max", caps.publish_bytes_max), ("record_bytes_max", caps.record_bytes_max)]
+    {
+        pair(key, "effects_bytes_max", bytes as u64, caps.effects_bytes_max as u64);
+    }
 
     if caps.publish_bytes_max >= door.packet_bytes_max {
         root.place_in("handler", "publish_bytes_max").wrong(format!(

@@ -1,7 +1,8 @@
-//! From `broker = "mqtt://..."` and the keys around it to [`BrokerSettings`].
+//! From `broker = "mqtt://..."` and the keys around it, in `[local]` and `[uplink]`, to [`BrokerSettings`].
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use crate::page::read_text;
 use crate::place::{At, Place};
@@ -24,9 +25,22 @@ const PEM_BYTES_MAX: u64 = 1024 * 1024;
 /// The scheme's meaning: whether TLS, and the default port.
 const SCHEMES: [(&str, bool, u16); 2] = [("mqtt://", false, 1883), ("mqtts://", true, 8883)];
 
+/// Who we are to a broker when `client_id` is left out: as a person is told, and from the gateway's id.
+pub(crate) struct ClientIdDefault {
+    pub told: &'static str,
+    pub make: fn(&str) -> String,
+}
+
 /// What `broker` and its neighbours mean; `None` when `broker` is not written or something is wrong.
-pub(crate) fn broker(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Option<BrokerSettings> {
-    let url = table.text("broker", "\"mqtt://127.0.0.1:1883\"").map(|at| url(&at));
+pub(crate) fn broker(
+    table: &Table<'_>,
+    id: Option<&str>,
+    client_id_default: &ClientIdDefault,
+    folder: &Path,
+) -> Option<BrokerSettings> {
+    let url = table
+        .text("broker", "\"mqtt://127.0.0.1:1883\"")
+        .map(|at| at.value.parse().map_err(|why: String| at.place.wrong(why)).ok());
     let username = table.text("username", "\"gateway\"");
     let password = table
         .text("password_file", "\"password\"")
@@ -34,7 +48,9 @@ pub(crate) fn broker(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Opti
     let ca = file(table, "ca", "\"ca.pem\"", folder);
     let cert = file(table, "cert", "\"client.pem\"", folder);
     let key = file(table, "key", "\"client.key\"", folder);
-    let client_id = table.text("client_id", "\"tidegate-gw-01\"").map(|at| client_id(&at));
+    let client_id = table
+        .text("client_id", "\"tidegate-gw-01\"")
+        .map(|at| client_id(&at, client_id_default.told));
     // Above an hour a lost broker goes unnoticed for longer than anybody means.
     let keep_alive_s = table.number("keep_alive_s", &(5..=3600), "");
 
@@ -44,7 +60,7 @@ pub(crate) fn broker(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Opti
     if let Some(file) = &key {
         warn_if_readable(file);
     }
-    let Url { tls, host, port } = url??;
+    let BrokerUrl { tls, host, port } = url??;
     let tls = if tls {
         Some(self::tls(table, ca, cert, key))
     } else {
@@ -68,7 +84,7 @@ pub(crate) fn broker(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Opti
         },
         client_id: match client_id {
             Some(id) => id?,
-            None => format!("tidegate-{}", id?),
+            None => (client_id_default.make)(id?),
         },
         keep_alive_s: keep_alive_s.map_or(KEEP_ALIVE_S_DEFAULT, |at| {
             u16::try_from(at.value).expect("the range lies within a u16")
@@ -76,69 +92,75 @@ pub(crate) fn broker(table: &Table<'_>, id: Option<&str>, folder: &Path) -> Opti
     })
 }
 
-struct Url {
-    tls: bool,
-    host: String,
-    port: u16,
+/// Where a broker is: `mqtt://HOST[:PORT]` or `mqtts://HOST[:PORT]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerUrl {
+    pub tls: bool,
+    /// A name, an IPv4 address, or an IPv6 address without its brackets.
+    pub host: String,
+    pub port: u16,
 }
 
-/// Takes `mqtt://HOST[:PORT]` apart. HOST is a name, an IPv4 address, or an IPv6 address in brackets.
-fn url(at: &At<'_, &str>) -> Option<Url> {
-    let wrong = |why: &str| {
-        // A URL with a password in it must not be repeated in a message.
-        let shown = match at.value.rsplit_once('@') {
-            Some((_, rest)) => format!("...@{rest}"),
-            None => at.value.to_owned(),
+impl FromStr for BrokerUrl {
+    type Err = String;
+
+    /// Takes it apart.
+    ///
+    /// # Errors
+    /// What is wrong with it and what to write instead.
+    fn from_str(url: &str) -> Result<BrokerUrl, String> {
+        let wrong = |why: &str| {
+            // A URL with a password in it must not be repeated in a message.
+            match url.rsplit_once('@') {
+                Some((_, rest)) => format!("{:?} {why}", format!("...@{rest}")),
+                None => format!("{url:?} {why}"),
+            }
         };
-        at.place.wrong(format!("{shown:?} {why}"));
-    };
-    let form = "use mqtt://HOST:PORT or mqtts://HOST:PORT";
-    let Some((rest, tls, default_port)) = SCHEMES.iter().find_map(|(scheme, tls, port)| {
-        at.value.strip_prefix(scheme).map(|rest| (rest, *tls, *port))
-    }) else {
-        wrong(&format!("is not the address of a broker; {form}"));
-        return None;
-    };
-    if rest.contains('@') {
-        wrong(
-            "holds a user name; write `username` and `password_file` instead, because URLs end up in logs",
-        );
-        return None;
-    }
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    let (host, port) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
-        Some((host, port)) => (host, port.strip_prefix(':').or(port.is_empty().then_some(""))),
-        None => match rest.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (rest, Some("")),
-        },
-    };
-    let port = port.and_then(|port| match port {
-        "" if !rest.ends_with(':') => Some(default_port),
-        digits => digits.parse().ok().filter(|port| *port != 0),
-    });
-    let bracketed = rest.starts_with('[');
-    let good_host = if bracketed {
-        host.parse::<std::net::Ipv6Addr>().is_ok()
-    } else {
-        !host.is_empty()
-            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-    };
-    match port {
-        Some(port) if good_host => Some(Url { tls, host: host.to_owned(), port }),
-        _ => {
-            wrong(&format!("has no good host and port; {form}"));
-            None
+        let form = "use mqtt://HOST:PORT or mqtts://HOST:PORT";
+        let Some((rest, tls, default_port)) = SCHEMES.iter().find_map(|(scheme, tls, port)| {
+            url.strip_prefix(scheme).map(|rest| (rest, *tls, *port))
+        }) else {
+            return Err(wrong(&format!("is not the address of a broker; {form}")));
+        };
+        if rest.contains('@') {
+            return Err(wrong(
+                "holds a user name; write `username` and `password_file` instead, because URLs end up in logs",
+            ));
+        }
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
+            Some((host, port)) => (host, port.strip_prefix(':').or(port.is_empty().then_some(""))),
+            None => match rest.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (rest, Some("")),
+            },
+        };
+        let port = port.and_then(|port| match port {
+            "" if !rest.ends_with(':') => Some(default_port),
+            digits => digits.parse().ok().filter(|port| *port != 0),
+        });
+        let bracketed = rest.starts_with('[');
+        let good_host = if bracketed {
+            host.parse::<std::net::Ipv6Addr>().is_ok()
+        } else {
+            !host.is_empty()
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        };
+        match port {
+            Some(port) if good_host => Ok(BrokerUrl { tls, host: host.to_owned(), port }),
+            _ => Err(wrong(&format!("has no good host and port; {form}"))),
         }
     }
 }
 
-fn client_id(at: &At<'_, &str>) -> Option<String> {
+fn client_id(at: &At<'_, &str>, default: &str) -> Option<String> {
     let good = (1..=CLIENT_ID_BYTES_MAX).contains(&at.value.len())
         && !at.value.chars().any(char::is_control);
     if !good {
         at.place.wrong(format!(
-            "must have 1 to {CLIENT_ID_BYTES_MAX} bytes and no control characters; leave it out for tidegate-ID"
+            "must have 1 to {CLIENT_ID_BYTES_MAX} bytes and no control characters; leave it out for {default}"
         ));
     }
     good.then(|| at.value.to_owned())

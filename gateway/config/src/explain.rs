@@ -1,5 +1,7 @@
 //! What `tidegated check` says about files that are good: what they mean, as text or as JSON.
 
+mod upstream;
+
 use std::fmt::Write;
 
 use tidegate_core::manifest::{Isolation, React};
@@ -32,6 +34,15 @@ pub fn explain(settings: &Settings) -> String {
         ),
     );
     line("local", &local(&settings.local));
+    let store = &settings.store;
+    line(
+        "store",
+        &format!(
+            "at most {} MB of journal, commits after {} ms, lazy state after {} ms",
+            store.quota_mb, store.commit_ms, store.lazy_ms
+        ),
+    );
+    upstream::explain(settings, &mut line);
     for entry in &settings.handlers {
         line("", "");
         match entry {
@@ -67,6 +78,9 @@ fn ready(handler: &HandlerDir, line: &mut impl FnMut(&str, &str)) {
     }
     for filter in &manifest.grants.publish {
         line("  publishes", filter.as_str());
+    }
+    for name in &manifest.grants.send {
+        line("  sends", name);
     }
     line(
         "  per event",
@@ -116,7 +130,7 @@ fn local(local: &Local) -> String {
     }
 }
 
-fn url(broker: &BrokerSettings) -> String {
+pub(crate) fn url(broker: &BrokerSettings) -> String {
     let scheme = match broker.tls {
         Some(_) => "mqtts",
         None => "mqtt",
@@ -147,6 +161,17 @@ pub fn explain_json(settings: &Settings) -> String {
         ("board", Json::text(&board.name)),
         ("memory_kib_max", Json::Number(board.worst_case().total_kib())),
         ("local", Json::Object(local)),
+        (
+            "store",
+            Json::Object(vec![
+                ("commit_ms", Json::Number(settings.store.commit_ms.into())),
+                ("lazy_ms", Json::Number(settings.store.lazy_ms.into())),
+                ("quota_mb", Json::Number(settings.store.quota_mb.into())),
+            ]),
+        ),
+        ("uplink", upstream::uplink_json(settings)),
+        ("streams", upstream::streams_json(settings)),
+        ("forwards", upstream::forwards_json(settings)),
         ("handlers", Json::List(settings.handlers.iter().map(entry_json).collect())),
         ("warnings", problems_json(&settings.warnings)),
     ])
@@ -176,6 +201,7 @@ fn ready_json(handler: &HandlerDir) -> Json {
         ("module", Json::text(handler.module_path.to_string_lossy())),
         ("triggers", Json::texts(manifest.triggers.iter().map(|f| f.as_str()))),
         ("publish", Json::texts(manifest.grants.publish.iter().map(|f| f.as_str()))),
+        ("send", Json::texts(&manifest.grants.send)),
         ("fuel", Json::Number(limits.fuel)),
         ("memory_kib", Json::Number(limits.memory_kib.into())),
         ("deadline_ms", Json::Number(limits.deadline_ms.into())),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tidegate_core::manifest::is_name;
 
@@ -10,9 +11,13 @@ use crate::board_file::{is_built_in, is_path, read_board, unknown};
 use crate::handler::{module_problem, read_within};
 use crate::local::local;
 use crate::page::Source;
+use crate::place::Place;
 use crate::problem::Problems;
 use crate::reader::Table;
 use crate::settings::{HandlerDir, HandlerEntry, Settings};
+use crate::store::store;
+use crate::streams::{odd_grant, streams};
+use crate::uplink::uplink;
 
 /// Reads `gateway.toml`, the board it names and the `handler.toml` of each of its handlers.
 ///
@@ -35,15 +40,31 @@ fn settings(root: &Table<'_>, folder: &Path) -> Option<Settings> {
     let data_dir = data_dir(&table, folder);
     let board = board(&table, folder);
     let local = local(&root.table("local"), id.as_deref(), folder);
+    let store = store(&root.table("store"));
+    let mut uplink = uplink(root, id.as_deref(), folder);
+    let streams = streams(root, id.as_deref(), root.has("uplink"), uplink.as_mut());
     // Without a board the handlers are still looked at, but not held against limits.
     let host = board.as_ref().map_or(HostLimits::ANY, |board| board.host);
     let handlers = handlers(root, folder, &host);
     if let Some(board) = &board {
         check_totals(root, board, &handlers);
     }
+    if let Some(streams) = &streams {
+        for (handler, place) in &handlers {
+            for odd in handler
+                .manifest
+                .grants
+                .send
+                .iter()
+                .filter_map(|name| odd_grant(name, streams, uplink.as_ref()))
+            {
+                place.warn(format!("its handler {} {odd}", handler.manifest.name));
+            }
+        }
+    }
     let entries = handlers
         .into_iter()
-        .map(|handler| match module_problem(&handler, &host) {
+        .map(|(handler, _)| match module_problem(&handler, &host) {
             None => HandlerEntry::Ready(handler),
             Some(problem) => {
                 root.mention(problem.clone());
@@ -60,6 +81,9 @@ fn settings(root: &Table<'_>, folder: &Path) -> Option<Settings> {
         data_dir: data_dir?,
         board: board?,
         local: local?,
+        store,
+        uplink,
+        streams: Arc::new(streams?),
         handlers: entries,
         warnings: Vec::new(),
     })
@@ -132,8 +156,12 @@ fn board(table: &Table<'_>, folder: &Path) -> Option<Board> {
     }
 }
 
-/// Every handler whose `handler.toml` is good.
-fn handlers(root: &Table<'_>, folder: &Path, limits: &HostLimits) -> Vec<HandlerDir> {
+/// Every handler whose `handler.toml` is good, and where it is named.
+fn handlers<'a>(
+    root: &Table<'a>,
+    folder: &Path,
+    limits: &HostLimits,
+) -> Vec<(HandlerDir, Place<'a>)> {
     let mut taken: BTreeMap<String, String> = BTreeMap::new();
     let mut handlers = Vec::new();
     for table in root.tables("handler").unwrap_or_default() {
@@ -164,13 +192,13 @@ fn handlers(root: &Table<'_>, folder: &Path, limits: &HostLimits) -> Vec<Handler
             continue;
         }
         taken.insert(name.clone(), written.place.key.clone());
-        handlers.push(handler);
+        handlers.push((handler, written.place));
     }
     handlers
 }
 
 /// Holds all handlers together against what the board allows.
-fn check_totals(root: &Table<'_>, board: &Board, handlers: &[HandlerDir]) {
+fn check_totals(root: &Table<'_>, board: &Board, handlers: &[(HandlerDir, Place<'_>)]) {
     let place = root.place("handler");
     let limits = &board.core_limits;
     if handlers.len() > limits.handlers_max {
@@ -180,7 +208,7 @@ fn check_totals(root: &Table<'_>, board: &Board, handlers: &[HandlerDir]) {
             limits.handlers_max
         ));
     }
-    let filters: usize = handlers.iter().map(|h| h.manifest.triggers.len()).sum();
+    let filters: usize = handlers.iter().map(|(h, _)| h.manifest.triggers.len()).sum();
     if filters > limits.filters_max {
         place.wrong(format!(
             "the handlers have {filters} triggers; the board allows {} (limits.filters_max)",

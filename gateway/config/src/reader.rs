@@ -96,14 +96,18 @@ impl<'a> Table<'a> {
         if !self.has(key) {
             self.missing(key, "false");
         }
-        let Some((name, value)) = self.take(key) else {
-            return false;
-        };
+        self.flag(key).is_some_and(|at| at.value)
+    }
+
+    /// True or false, if it is written.
+    pub fn flag(&self, key: &'static str) -> Option<At<'a, bool>> {
+        let (name, value) = self.take(key)?;
+        let place = self.place_of(name);
         match value.get_ref() {
-            DeValue::Boolean(flag) => *flag,
+            DeValue::Boolean(flag) => Some(At { value: *flag, place }),
             other => {
-                self.place_of(name).wrong(format!("must be true or false, not {}", kind(other)));
-                false
+                place.wrong(format!("must be true or false, not {}", kind(other)));
+                None
             }
         }
     }
@@ -141,6 +145,11 @@ impl<'a> Table<'a> {
             }
             _ => self.as_texts(name, value, key, example),
         })
+    }
+
+    /// Whether a key holds a table. Counts as asking for it.
+    pub fn is_table(&self, key: &'static str) -> bool {
+        self.take(key).is_some_and(|(_, value)| value.get_ref().is_table())
     }
 
     /// A table; an empty one when it is not written.

@@ -1,13 +1,18 @@
 //! What the files of one gateway mean.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tidegate_core::Manifest;
+use tidegate_core::record::StreamId;
+use tidegate_core::stream::{Format, Streams};
 
 use crate::board::Board;
 use crate::problem::{Problem, Problems};
+use crate::template::TopicTemplate;
 
 /// One gateway: `gateway.toml`, its board and its handlers.
 #[derive(Clone, Debug)]
@@ -18,6 +23,10 @@ pub struct Settings {
     pub data_dir: PathBuf,
     pub board: Board,
     pub local: Local,
+    pub store: StoreSettings,
+    /// Where records go. Without it there are no streams.
+    pub uplink: Option<UplinkSettings>,
+    pub streams: Arc<Streams>,
     pub handlers: Vec<HandlerEntry>,
     /// What is allowed but may surprise.
     pub warnings: Vec<Problem>,
@@ -72,6 +81,66 @@ pub struct Tls {
 pub struct ClientCert {
     pub cert: PathBuf,
     pub key: PathBuf,
+}
+
+/// How the journal is written, and how large it becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// Longest wait for company in a group commit.
+    pub commit_ms: u32,
+    /// Longest wait of state that came from QoS 0 alone.
+    pub lazy_ms: u32,
+    /// The journal's share of the disk, in millions of bytes.
+    pub quota_mb: u32,
+}
+
+impl StoreSettings {
+    pub const fn quota_bytes(&self) -> u64 {
+        self.quota_mb as u64 * 1_000_000
+    }
+}
+
+/// How records leave the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UplinkSettings {
+    pub broker: BrokerSettings,
+    pub protocol: Protocol,
+    /// At most this many records sent and not acked; 1 to 256.
+    pub window: u16,
+    /// Records a second; 0 is as fast as the window allows.
+    pub rate_per_s: u32,
+    /// Longest packet that is sent: topic, properties and envelope included.
+    pub message_bytes_max: usize,
+    /// One for each stream, the gateway's own `losses` and `dead-letters` among them.
+    pub outlets: BTreeMap<StreamId, Outlet>,
+}
+
+/// Which MQTT is spoken upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// When the broker can say why it refuses a record, and what it takes at most.
+    #[default]
+    V5,
+    /// When the broker is older than that.
+    V311,
+}
+
+impl Protocol {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::V5 => "5",
+            Protocol::V311 => "3.1.1",
+        }
+    }
+}
+
+/// How one stream's records look upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlet {
+    /// The stream's name.
+    pub name: String,
+    pub topic: TopicTemplate,
+    pub format: Format,
 }
 
 /// A string that must not reach a log.

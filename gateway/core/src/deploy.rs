@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::job::{Event, EventOutcome, HandlerId, Verdict};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, React};
 use crate::topic::Filter;
 
 /// What a handler has done since the start.
@@ -57,6 +57,10 @@ impl Deployments {
 
     pub fn name(&self, id: HandlerId) -> Option<&Arc<str>> {
         self.handlers.get(&id).map(|handler| &handler.name)
+    }
+
+    pub fn react(&self, id: HandlerId) -> React {
+        self.handlers.get(&id).map(|handler| handler.manifest.react).unwrap_or_default()
     }
 
     /// The name for a report. Handlers that are gone have none any more.

@@ -23,9 +23,10 @@ pub enum Effect {
     Publish(Arc<Message>),
     /// Acknowledge a device's message.
     Ack(AckTo),
-    /// Make sure that messages for this filter reach us, and hand over what is retained under it.
+    /// Make sure that messages for this filter reach us, and hand over to the handler, if it is for one, what is
+    /// retained under it.
     Subscribe {
-        handler: HandlerId,
+        handler: Option<HandlerId>,
         filter: Filter,
     },
     /// Read nothing more from this source until [`Effect::Resume`].
@@ -96,16 +97,19 @@ pub enum DropReason {
     LocalDown,
     /// When it was longer than `message_bytes_max`.
     TooLarge,
+    /// When it had come before, under the same id of its sender's.
+    Repeated,
 }
 
 impl DropReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [DropReason; 5] = [
+    pub const ALL: [DropReason; 6] = [
         DropReason::GatewayFull,
         DropReason::LineFull,
         DropReason::Loop,
         DropReason::LocalDown,
         DropReason::TooLarge,
+        DropReason::Repeated,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -115,6 +119,7 @@ impl DropReason {
             DropReason::Loop => "loop",
             DropReason::LocalDown => "local-down",
             DropReason::TooLarge => "too-large",
+            DropReason::Repeated => "repeated",
         }
     }
 }

@@ -2,24 +2,54 @@
 //! machines at once.
 
 use alloc::collections::VecDeque;
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::commit::{LedgerLine, Waiting};
+use crate::commits::Commits;
 use crate::deploy::{Deployments, HandlerCounters};
 use crate::drops::Drops;
 use crate::effect::{DropReason, Effect, Report};
 use crate::input::Input;
-use crate::intake::{Cause, Intake};
-use crate::job::{Event, EventOutcome, Failure, HandlerId, Outcome, Publish, Ticket, Verdict};
-use crate::limits::Limits;
-use crate::local::{Local, LocalSide, Sent};
-use crate::manifest::Manifest;
-use crate::message::{AckTo, Message};
-use crate::planted::{Bug, planted};
+use crate::intake::Intake;
+use crate::job::HandlerId;
+use crate::limits::{CommitLimits, Limits, OutboxLimits};
+use crate::local::{Local, LocalSide};
+use crate::message::Message;
+use crate::outbox::pace::Pace;
+use crate::outbox::{Backlogged, Outbox, UplinkState};
 use crate::routes::Routes;
 use crate::schedule::{Phase, Schedule};
+use crate::seen::SeenWindow;
+use crate::stream::Streams;
 use crate::time::Timestamp;
+
+mod durable;
+mod handlers;
+mod messages;
+mod upstream;
+
+/// What is durable and what goes upstream: the meaning of `[store]`, `[uplink]`, `[[stream]]` and `[[forward]]`.
+#[derive(Clone, Debug)]
+pub struct Durability {
+    pub commits: CommitLimits,
+    pub outbox: OutboxLimits,
+    pub streams: Arc<Streams>,
+    /// There is somebody to send records to.
+    pub has_uplink: bool,
+}
+
+impl Default for Durability {
+    /// No streams and no uplink: what is durable is the handlers' state.
+    fn default() -> Durability {
+        Durability {
+            commits: CommitLimits::DEV,
+            outbox: OutboxLimits::DEV,
+            streams: Arc::default(),
+            has_uplink: false,
+        }
+    }
+}
 
 /// The gateway: everything that decides. Feed it with [`Gateway::handle_input`] and
 /// [`Gateway::handle_timeout`]; then take effects until there are none.
@@ -31,15 +61,25 @@ pub struct Gateway {
     routes: Routes,
     schedule: Schedule,
     deployments: Deployments,
+    seen: SeenWindow,
     drops: Drops,
+    commits: Commits,
+    outbox: Outbox,
+    /// How many dead letters may still be written.
+    letters: Pace,
+    /// The store has failed and has not made anything durable since.
+    store_failing: bool,
+    /// When the latest input came.
+    now: Timestamp,
     effects: VecDeque<Effect>,
     /// Handlers of the message at hand; kept for its memory.
     found: Vec<HandlerId>,
 }
 
 impl Gateway {
-    /// `seed` varies the waits between attempts to reach a foreign broker, and nothing else.
-    pub fn new(limits: Limits, side: LocalSide, seed: u64) -> Gateway {
+    /// `seed` varies the waits between attempts to reach others, and nothing else.
+    pub fn new(limits: Limits, side: LocalSide, durability: Durability, seed: u64) -> Gateway {
+        let Durability { commits, outbox, streams, has_uplink } = durability;
         Gateway {
             limits,
             local: Local::new(side, &limits, seed),
@@ -47,7 +87,13 @@ impl Gateway {
             routes: Routes::new(limits.filters_max),
             schedule: Schedule::new(limits),
             deployments: Deployments::default(),
+            seen: SeenWindow::new(commits.seen_max),
             drops: Drops::default(),
+            letters: Pace::new(outbox.dead_letters_per_s),
+            commits: Commits::new(commits),
+            outbox: Outbox::new(outbox, streams, has_uplink, seed),
+            store_failing: false,
+            now: Timestamp(0),
             effects: VecDeque::new(),
             found: Vec::new(),
         }
@@ -55,6 +101,7 @@ impl Gateway {
 
     /// Takes one input. Effects wait in [`Gateway::poll_effect`].
     pub fn handle_input(&mut self, now: Timestamp, input: Input) {
+        self.now = now;
         match input {
             Input::Message { message, ack } => self.handle_message(message, ack),
             Input::Retained { handler, message } => {
@@ -71,56 +118,112 @@ impl Gateway {
                 let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 self.report(Report::LocalLost { reason, retry_ms });
             }
-            Input::Restored(_)
-            | Input::Committed(_)
-            | Input::StoreFailing { .. }
-            | Input::StoreFull
-            | Input::Evicted(_)
-            | Input::Fetched(_)
-            | Input::UplinkUp
-            | Input::UplinkDown { .. }
-            | Input::Delivered { .. }
-            | Input::Refused { .. }
-            | Input::ClockKnown { .. } => {}
+            Input::Restored(restored) => self.handle_restored(&restored),
+            Input::Committed(committed) => self.handle_committed(&committed),
+            Input::StoreFailing { reason } => self.handle_store_failing(reason),
+            Input::StoreFull => self.outbox.handle_full(),
+            Input::Evicted(evicted) => self.handle_evicted(&evicted),
+            Input::Fetched(fetched) => self.outbox.handle_fetched(fetched),
+            Input::UplinkUp => self.handle_uplink_up(),
+            Input::UplinkDown { reason } => self.handle_uplink_down(reason),
+            Input::Delivered { seq } => _ = self.outbox.handle_delivered(now, seq),
+            Input::Refused { seq, refusal } => self.handle_refused(seq, refusal),
+            Input::ClockKnown { start_unix_us } => {
+                if let Some(clock) = self.outbox.boots().know(start_unix_us) {
+                    self.commits.know_clock(clock);
+                }
+            }
+            Input::Stopping => {
+                self.commits.take_all();
+                self.outbox.handle_stop();
+            }
         }
+        self.pump();
         self.resume_sources();
     }
 
     /// Lets due timers fire. May be called late, or twice.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.now = now;
+        self.commits.handle_timeout(now);
+        self.outbox.handle_timeout(now);
         self.schedule.handle_timeout(now);
         if self.local.handle_timeout(now) {
             self.effects.push_back(Effect::ConnectLocal);
         }
+        self.pump();
     }
 
     /// When [`Gateway::handle_timeout`] is due next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.schedule.poll_timeout(), self.local.poll_timeout()].into_iter().flatten().min()
+        let lines = [self.schedule.poll_timeout(), self.local.poll_timeout()];
+        let durable = [self.commits.poll_timeout(), self.outbox.poll_timeout()];
+        lines.into_iter().chain(durable).flatten().min()
     }
 
     /// The next thing to do. Jobs come last, so that a batch is as large as what has arrived.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.poll_urgent().or_else(|| {
-            let job = self.schedule.poll_job()?;
+            let job = if self.commits.is_full() { None } else { self.schedule.poll_job() }?;
             self.resume_sources();
             Some(Effect::Run(job))
         })
     }
 
-    /// The next thing to do that is no job.
+    /// The next thing to do that is no job. A commit comes last, so that it has all that came before.
     pub fn poll_urgent(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+        self.effects.pop_front().or_else(|| self.poll_commit())
     }
 
     /// Whether a job waits in [`Gateway::poll_effect`].
     pub fn has_job(&self) -> bool {
-        self.schedule.has_job()
+        self.schedule.has_job() && !self.commits.is_full()
     }
 
     /// Messages waiting or running.
     pub fn messages(&self) -> usize {
         self.intake.used()
+    }
+
+    /// Whether everything that must last does. State that can wait may still wait.
+    pub fn is_settled(&self) -> bool {
+        self.commits.is_settled()
+    }
+
+    /// Whether upstream is there.
+    pub fn is_uplink_up(&self) -> bool {
+        self.outbox.is_up()
+    }
+
+    /// The streams that are configured.
+    pub fn streams(&self) -> &Streams {
+        self.outbox.streams()
+    }
+
+    /// What waits to go upstream, by stream.
+    pub fn waiting(&self) -> impl Iterator<Item = &Waiting> {
+        self.outbox.waiting()
+    }
+
+    /// What waits by stream, with how long it has waited and how fast it went lately. It looks through what is in
+    /// memory: for people who ask, not for every turn.
+    pub fn backlog(&self, now: Timestamp) -> Vec<Backlogged> {
+        self.outbox.view(now)
+    }
+
+    /// How upstream is.
+    pub fn uplink(&self) -> UplinkState {
+        self.outbox.uplink()
+    }
+
+    /// Records that were sent and have no answer yet.
+    pub fn under_way(&self) -> usize {
+        self.outbox.under_way()
+    }
+
+    /// What was given up, by stream and reason.
+    pub fn losses(&self) -> impl Iterator<Item = &LedgerLine> {
+        self.outbox.losses()
     }
 
     /// How many messages were dropped for `reason`.
@@ -134,243 +237,6 @@ impl Gateway {
             let phase = self.schedule.phase(id)?;
             Some((id, name, phase, counters))
         })
-    }
-
-    fn handle_message(&mut self, mut message: Message, ack: Option<AckTo>) {
-        if message.bytes() > self.limits.message_bytes_max {
-            self.count_drop(DropReason::TooLarge);
-            self.effects.extend(ack.map(Effect::Ack));
-            return;
-        }
-        message.hops = self.local.hops(&message);
-        self.route(&Arc::new(message), ack);
-    }
-
-    /// Brings a message to every handler that its topic wakes.
-    fn route(&mut self, message: &Arc<Message>, ack: Option<AckTo>) {
-        let mut found = core::mem::take(&mut self.found);
-        self.routes.find(message.topic.as_str(), &mut found);
-        if !found.is_empty() && message.hops >= self.limits.hops_max {
-            self.count_drop(DropReason::Loop);
-            found.clear();
-        }
-        if found.is_empty() {
-            self.effects.extend(ack.map(Effect::Ack));
-        } else {
-            if planted(Bug::AckAtOnce) {
-                self.effects.extend(ack.map(Effect::Ack));
-            }
-            let ticket = self.intake.open(ack, found.len());
-            for handler in &found {
-                self.admit(*handler, message, ticket);
-            }
-            if let Some(ack) = ack {
-                self.hold_if_full(ack, &found);
-            }
-        }
-        self.found = found;
-    }
-
-    /// Puts a message into one line, or drops it when the line is full and nobody waits for an ack.
-    fn admit(&mut self, handler: HandlerId, message: &Arc<Message>, ticket: Option<Ticket>) {
-        let Some(phase) = self.schedule.phase(handler) else {
-            return;
-        };
-        if matches!(phase, Phase::Quarantined(_)) {
-            self.skip(handler, ticket);
-            return;
-        }
-        if ticket.is_none() && !planted(Bug::UnboundedLine) {
-            // A line may grow as long as as much again is free: whatever one handler leaves
-            // undone, there is always room for the next.
-            let free = self.intake.free();
-            if free == 0 {
-                return self.count_drop(DropReason::GatewayFull);
-            }
-            let most = (self.limits.line_messages_max / 4 * 3).min(free);
-            if self.schedule.waiting(handler) >= most {
-                return self.count_drop(DropReason::LineFull);
-            }
-        }
-        self.intake.take(message);
-        let id = self.schedule.next_event_id();
-        let message = Arc::clone(message);
-        self.schedule.push(handler, Event { id, message, ticket, attempt: 0, first: false });
-    }
-
-    /// Stops reading from a source whose message found a full line or a full gateway.
-    fn hold_if_full(&mut self, ack: AckTo, handlers: &[HandlerId]) {
-        let full = self.limits.line_messages_max;
-        let line = handlers.iter().find(|handler| self.schedule.waiting(**handler) >= full);
-        let cause = match line {
-            Some(handler) => Cause::Line(*handler),
-            None if self.intake.free() == 0 => Cause::Gateway,
-            None => return,
-        };
-        if self.intake.pause(ack.source, cause) {
-            self.effects.push_back(Effect::Pause(ack.source));
-        }
-    }
-
-    fn resume_sources(&mut self) {
-        if !self.intake.any_paused() || planted(Bug::NeverResume) {
-            return;
-        }
-        let short = self.limits.line_messages_max / 2;
-        let schedule = &self.schedule;
-        while let Some(source) =
-            self.intake.poll_resume(|handler| schedule.waiting(handler) <= short)
-        {
-            self.effects.push_back(Effect::Resume(source));
-        }
-    }
-
-    /// An event fails without a run.
-    fn skip(&mut self, handler: HandlerId, ticket: Option<Ticket>) {
-        self.deployments.count_skipped(handler);
-        if !planted(Bug::QuarantineForgetsAck) {
-            self.close(ticket);
-        }
-    }
-
-    /// One handler has finished with a message.
-    fn close(&mut self, ticket: Option<Ticket>) {
-        let ack = ticket.and_then(|ticket| self.intake.finish(ticket));
-        self.effects.extend(ack.map(Effect::Ack));
-    }
-
-    fn handle_deploy(&mut self, handler: HandlerId, manifest: Arc<Manifest>) {
-        let full = if self.schedule.len() >= self.limits.handlers_max {
-            Some("the board allows no more handlers (limits.handlers_max)")
-        } else if !self.routes.has_room(manifest.triggers.len()) {
-            Some("the board allows no more triggers (limits.filters_max)")
-        } else {
-            None
-        };
-        if let Some(reason) = full {
-            let (name, reason) = (manifest.name.clone(), String::from(reason));
-            return self.report(Report::HandlerRejected { handler, name, reason });
-        }
-        self.routes.insert(handler, &manifest.triggers);
-        self.schedule.insert(handler);
-        self.deployments.insert(handler, manifest);
-        self.effects.push_back(Effect::Check { handler });
-    }
-
-    fn handle_checked(&mut self, handler: HandlerId, result: Result<(), String>) {
-        let name = self.deployments.told_name(handler);
-        match result {
-            Ok(()) => {
-                self.deployments.check(handler);
-                self.schedule.start(handler);
-                self.report(Report::HandlerActive { handler, name });
-                if self.local.is_up() {
-                    self.subscribe();
-                }
-            }
-            Err(reason) => {
-                self.routes.remove(handler);
-                self.deployments.remove(handler);
-                for event in self.schedule.remove(handler) {
-                    self.intake.give(&event.message);
-                    self.close(event.ticket);
-                }
-                self.report(Report::HandlerRejected { handler, name, reason });
-            }
-        }
-    }
-
-    /// Tells the local side of the triggers that it does not know.
-    fn subscribe(&mut self) {
-        for (handler, filter) in self.deployments.take_unsubscribed() {
-            self.effects.push_back(Effect::Subscribe { handler, filter });
-        }
-    }
-
-    fn handle_local_up(&mut self, now: Timestamp, session_present: bool) {
-        self.local.handle_up(now);
-        if !session_present {
-            self.deployments.forget_subscriptions();
-        }
-        self.subscribe();
-        while let Some(message) = self.local.poll_waiting() {
-            self.effects.push_back(Effect::Publish(message));
-        }
-    }
-
-    fn handle_outcome(&mut self, now: Timestamp, mut outcome: Outcome) {
-        let id = outcome.job.handler;
-        let finished = self.schedule.finish(now, &mut outcome);
-        let mut events = core::mem::take(&mut outcome.job.events);
-        let mut last_failure = None;
-        for (event, result) in events.drain(..).zip(outcome.events) {
-            let failed = self.handle_event(id, &event, result);
-            if !(planted(Bug::CreditLeak) && failed.is_some()) {
-                self.intake.give(&event.message);
-            }
-            last_failure = failed.or(last_failure);
-            self.close(event.ticket);
-        }
-        self.schedule.recycle(events);
-        if finished.released {
-            self.report(Report::HandlerReleased { handler: id });
-        }
-        if let (Some(wait), Some(last)) = (finished.quarantined, last_failure) {
-            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            self.report(Report::HandlerQuarantined { handler: id, wait_ms, last });
-            for event in self.schedule.drain(id) {
-                self.intake.give(&event.message);
-                self.skip(id, event.ticket);
-            }
-        }
-    }
-
-    /// What one event did: counts it, lets its reactions out, tells of its failure and gives it back.
-    fn handle_event(
-        &mut self,
-        id: HandlerId,
-        event: &Event,
-        result: EventOutcome,
-    ) -> Option<Failure> {
-        self.deployments.count_event(id, event, &result);
-        let name = Arc::clone(self.deployments.name(id)?);
-        for line in result.logs {
-            self.report(Report::HandlerLog { handler: id, line });
-        }
-        for publish in result.publishes {
-            self.react(&name, &event.message, publish);
-        }
-        let Verdict::Failed(failure) = result.verdict else {
-            return None;
-        };
-        let (event_id, told) = (event.id, failure.clone());
-        self.report(Report::EventFailed { handler: id, event_id, failure: told });
-        Some(failure)
-    }
-
-    /// A handler's publish goes out on the local side, and to the handlers that it wakes.
-    fn react(&mut self, name: &Arc<str>, cause: &Message, publish: Publish) {
-        let Publish { topic, payload, qos, retain } = publish;
-        let message = Arc::new(Message {
-            topic,
-            payload,
-            qos,
-            retain,
-            dup: false,
-            source: Arc::clone(name),
-            at: cause.at,
-            hops: cause.hops.saturating_add(1),
-        });
-        let inside = self.local.routes_inside();
-        let comes_back = !inside && self.routes.wakes_any(message.topic.as_str());
-        match self.local.send(Arc::clone(&message), comes_back) {
-            Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),
-            Sent::Waits => {}
-            Sent::Dropped => self.count_drop(DropReason::LocalDown),
-        }
-        if inside {
-            self.route(&message, None);
-        }
     }
 
     fn count_drop(&mut self, reason: DropReason) {

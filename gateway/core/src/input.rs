@@ -54,4 +54,6 @@ pub enum Input {
     Refused { seq: u64, refusal: Refusal },
     /// When the wall clock turned out to be right: what it said when monotonic time began.
     ClockKnown { start_unix_us: i64 },
+    /// When the daemon is about to stop: whatever waits for company must not wait any more.
+    Stopping,
 }

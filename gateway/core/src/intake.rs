@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
+use crate::commit::Seen;
 use crate::job::{HandlerId, Ticket};
 use crate::message::{AckTo, Message, SourceId};
 use crate::planted::{Bug, planted};
@@ -18,9 +19,21 @@ pub enum Cause {
 
 #[derive(Debug)]
 struct Waiting {
-    ack: AckTo,
-    /// Handlers that have not finished with it.
+    /// The sender, and whoever has sent the same message again meanwhile.
+    acks: Vec<AckTo>,
+    /// Handlers whose event has not ended.
+    running: usize,
+    /// Handlers that have not finished with it: what they changed is not durable.
     left: usize,
+    mark: Option<Seen>,
+}
+
+/// A message that every handler has finished with.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Closed {
+    pub acks: Vec<AckTo>,
+    /// It is not to be taken again.
+    pub mark: Option<Seen>,
 }
 
 /// Credits, tickets and paused sources.
@@ -31,6 +44,8 @@ pub struct Intake {
     used: usize,
     bytes: usize,
     tickets: BTreeMap<Ticket, Waiting>,
+    /// Messages inside that have a mark.
+    pending: BTreeMap<Seen, Ticket>,
     next_ticket: u64,
     paused: Vec<(SourceId, Cause)>,
 }
@@ -43,6 +58,7 @@ impl Intake {
             used: 0,
             bytes: 0,
             tickets: BTreeMap::new(),
+            pending: BTreeMap::new(),
             next_ticket: 1,
             paused: Vec::new(),
         }
@@ -72,27 +88,61 @@ impl Intake {
     }
 
     /// A ticket for a message that `handlers` handlers will finish; none when nobody waits for an ack.
-    pub fn open(&mut self, ack: Option<AckTo>, handlers: usize) -> Option<Ticket> {
+    pub fn open(
+        &mut self,
+        ack: Option<AckTo>,
+        handlers: usize,
+        mark: Option<Seen>,
+    ) -> Option<Ticket> {
         let ack = ack?;
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.tickets.insert(ticket, Waiting { ack, left: handlers });
+        let waiting = Waiting { acks: [ack].into(), running: handlers, left: handlers, mark };
+        self.tickets.insert(ticket, waiting);
+        if let Some(mark) = mark {
+            self.pending.insert(mark, ticket);
+        }
         Some(ticket)
     }
 
-    /// One handler has finished with `ticket`. The last one gets the ack to send.
-    pub fn finish(&mut self, ticket: Ticket) -> Option<AckTo> {
+    /// The same message again, while the first is still inside: it gets its ack together with that one.
+    /// False when there is none like it.
+    pub fn join(&mut self, mark: Seen, ack: Option<AckTo>) -> bool {
+        let ticket = self.pending.get(&mark);
+        let Some(waiting) = ticket.and_then(|ticket| self.tickets.get_mut(ticket)) else {
+            return false;
+        };
+        waiting.acks.extend(ack);
+        true
+    }
+
+    /// The event of one handler has ended. When it was the last, the message's mark goes with that one's commit.
+    pub fn end(&mut self, ticket: Ticket) -> Option<Seen> {
+        let waiting = self.tickets.get_mut(&ticket)?;
+        waiting.running -= 1;
+        if waiting.running == 0 { waiting.mark } else { None }
+    }
+
+    /// One handler has finished with `ticket`. The last one closes it.
+    pub fn finish(&mut self, ticket: Ticket) -> Option<Closed> {
         let waiting = self.tickets.get_mut(&ticket)?;
         waiting.left -= 1;
         if waiting.left > 0 && !planted(Bug::AckByFirstHandler) {
             return None;
         }
-        self.tickets.remove(&ticket).map(|waiting| waiting.ack)
+        let Waiting { acks, mark, .. } = self.tickets.remove(&ticket)?;
+        if let Some(mark) = &mark {
+            self.pending.remove(mark);
+        }
+        Some(Closed { acks, mark })
     }
 
     /// Nobody waits for the acks of `source` any more. Its messages still run.
     pub fn forget(&mut self, source: SourceId) {
-        self.tickets.retain(|_, waiting| waiting.ack.source != source);
+        self.tickets.retain(|_, waiting| {
+            waiting.acks.retain(|ack| ack.source != source);
+            !waiting.acks.is_empty() || waiting.mark.is_some()
+        });
         self.paused.retain(|(paused, _)| *paused != source);
     }
 
@@ -140,6 +190,7 @@ mod tests {
             source: "s".into(),
             at: WallTime::default(),
             hops: 0,
+            mark: None,
         }
     }
 
@@ -160,21 +211,36 @@ mod tests {
     #[test]
     fn the_last_handler_acks() {
         let mut intake = Intake::new(4, 1000);
-        assert_eq!(intake.open(None, 2), None, "QoS 0 needs no ticket");
-        let ticket = intake.open(Some(ACK), 2).expect("a ticket");
+        assert_eq!(intake.open(None, 2, None), None, "QoS 0 needs no ticket");
+        let ticket = intake.open(Some(ACK), 2, None).expect("a ticket");
         assert_eq!(intake.finish(ticket), None);
-        assert_eq!(intake.finish(ticket), Some(ACK));
+        assert_eq!(intake.finish(ticket), Some(Closed { acks: [ACK].into(), mark: None }));
         assert_eq!(intake.finish(ticket), None, "never twice");
     }
 
     #[test]
     fn a_source_that_is_gone_gets_no_ack() {
         let mut intake = Intake::new(4, 1000);
-        let ticket = intake.open(Some(ACK), 1).expect("a ticket");
+        let ticket = intake.open(Some(ACK), 1, None).expect("a ticket");
         intake.pause(ACK.source, Cause::Gateway);
         intake.forget(ACK.source);
         assert_eq!(intake.finish(ticket), None);
         assert_eq!(intake.poll_resume(|_| true), None);
+    }
+
+    #[test]
+    fn a_message_that_comes_again_meanwhile_is_acked_with_the_first() {
+        let mut intake = Intake::new(4, 1000);
+        let mark = Some(Seen(9));
+        let ticket = intake.open(Some(ACK), 2, mark).expect("a ticket");
+        intake.forget(ACK.source);
+        let again = AckTo { source: SourceId(8), packet_id: 1 };
+        assert!(intake.join(Seen(9), Some(again)), "its first sender is gone, it is not");
+        assert!(!intake.join(Seen(10), Some(again)));
+        assert_eq!((intake.end(ticket), intake.finish(ticket)), (None, None));
+        assert_eq!(intake.end(ticket), mark, "the last handler's commit has it");
+        assert_eq!(intake.finish(ticket), Some(Closed { acks: [again].into(), mark }));
+        assert!(!intake.join(Seen(9), Some(again)), "from now on the window knows");
     }
 
     #[test]

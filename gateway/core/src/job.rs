@@ -97,6 +97,20 @@ pub enum Failure {
     Quarantined,
 }
 
+impl Failure {
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Failure::Trap(_) => "trap",
+            Failure::OutOfFuel => "out-of-fuel",
+            Failure::Deadline => "deadline",
+            Failure::Quota(_) => "quota",
+            Failure::Returned(_) => "returned",
+            Failure::RetriesUsedUp => "retries-used-up",
+            Failure::Quarantined => "quarantined",
+        }
+    }
+}
+
 /// A reaction: a local publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish {

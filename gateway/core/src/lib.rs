@@ -8,18 +8,23 @@ mod input;
 
 mod gateway;
 
+mod commits;
 mod deploy;
 mod drops;
 mod intake;
 mod local;
+mod outbox;
+mod reconnect;
 mod routes;
 mod schedule;
+mod seen;
 
 pub mod commit;
 pub mod job;
 pub mod limits;
 pub mod manifest;
 pub mod message;
+pub mod notice;
 pub mod planted;
 pub mod record;
 pub mod store;
@@ -30,11 +35,12 @@ pub mod trie;
 
 pub use deploy::HandlerCounters;
 pub use effect::{DropReason, Effect, Report};
-pub use gateway::Gateway;
+pub use gateway::{Durability, Gateway};
 pub use input::Input;
 pub use limits::Limits;
 pub use local::LocalSide;
 pub use manifest::Manifest;
 pub use message::Message;
+pub use outbox::{Age, Backlogged, UplinkState};
 pub use schedule::Phase;
 pub use time::Timestamp;

@@ -49,6 +49,11 @@ impl Grants {
     pub fn may_publish(&self, topic: &str) -> bool {
         !is_control(topic) && self.publish.iter().any(|filter| filter.matches(topic))
     }
+
+    /// Whether the handler may send to the stream of that name.
+    pub fn may_send(&self, stream: &str) -> bool {
+        self.send.iter().any(|granted| granted == stream)
+    }
 }
 
 /// Whether a topic or filter belongs to the broker (`$...`) or to Tidegate itself (`tidegate/...`).

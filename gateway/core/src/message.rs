@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 
+use crate::commit::Seen;
 use crate::time::WallTime;
 use crate::topic::Topic;
 
@@ -43,6 +44,8 @@ pub struct Message {
     pub at: WallTime,
     /// How many handlers it has passed through: 0 from a device. Ends loops, see `limits.hops_max`.
     pub hops: u8,
+    /// Present when the sender gave it an id of its own, and QoS 1 or more: it is to be taken once.
+    pub mark: Option<Seen>,
 }
 
 impl Message {

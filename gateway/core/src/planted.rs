@@ -27,6 +27,16 @@ pub enum Bug {
     TwoJobsAtOnce,
     /// When QoS 0 is never dropped.
     UnboundedLine,
+    /// When a message is acked before its commit is durable.
+    AckBeforeCommit,
+    /// When a durable commit leaves behind the state that its handler had waiting.
+    LazyLeftBehind,
+    /// When a record goes upstream before its commit is durable.
+    SendBeforeCommit,
+    /// When the store may fall behind without end.
+    UnboundedCommits,
+    /// When what was under way on a lost link is never sent again.
+    WindowForgotten,
 }
 
 impl Bug {
@@ -41,6 +51,11 @@ impl Bug {
         Bug::RetryToTheEnd,
         Bug::TwoJobsAtOnce,
         Bug::UnboundedLine,
+        Bug::AckBeforeCommit,
+        Bug::LazyLeftBehind,
+        Bug::SendBeforeCommit,
+        Bug::UnboundedCommits,
+        Bug::WindowForgotten,
     ];
 }
 

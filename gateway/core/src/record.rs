@@ -103,6 +103,20 @@ pub enum Refusal {
     TooLarge { bytes: usize, max: usize },
     /// When its stream has no place to go, such as a topic that cannot be formed.
     NoTopic,
+    /// When upstream ended several connections because of it, and took others meanwhile.
+    HangsUp,
+}
+
+impl Refusal {
+    /// What upstream is told.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Refusal::Code(_) => "refused",
+            Refusal::TooLarge { .. } => "too-large",
+            Refusal::NoTopic => "no-topic",
+            Refusal::HangsUp => "hangs-up",
+        }
+    }
 }
 
 /// Why a record was given up. The number stands in the journal's loss ledger and in what upstream is told.

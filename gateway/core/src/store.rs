@@ -32,6 +32,8 @@ pub struct Committed {
     pub up_to: CommitId,
     /// Where those of them stand that have records.
     pub frames: Vec<(CommitId, u64)>,
+    /// The last durable frame.
+    pub last_frame: u64,
 }
 
 /// Asks for records of one priority.
@@ -51,6 +53,7 @@ pub struct Fetched {
     pub priority: u8,
     /// As it was asked for.
     pub from: Place,
+    pub until: Option<Place>,
     /// In order of place.
     pub records: Vec<(Place, Arc<Record>)>,
     /// Where the next fetch goes on.
@@ -74,6 +77,8 @@ pub struct Evicted {
     pub up_to: u64,
     /// The first of the frames that were carried forward from there.
     pub carried_from: Option<u64>,
+    /// The last durable frame, those that were carried among them.
+    pub last_frame: u64,
     pub losses: Vec<LossTotal>,
     /// The whole ledger afterwards.
     pub ledger: Vec<LedgerLine>,

@@ -72,3 +72,25 @@ impl Streams {
         self.by_id.is_empty()
     }
 }
+
+/// How a stream's records are written down for upstream. `gateway/envelope` has the layouts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// A map in deterministic CBOR (RFC 8949).
+    #[default]
+    Cbor,
+    /// A JSON object.
+    Json,
+    /// The payload alone; everything else in MQTT 5 user properties.
+    Raw,
+}
+
+impl Format {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Format::Cbor => "cbor",
+            Format::Json => "json",
+            Format::Raw => "raw",
+        }
+    }
+}

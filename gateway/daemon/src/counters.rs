@@ -30,6 +30,17 @@ pub fn all(hub: &mut Hub) -> Vec<(String, u64)> {
             all.push((format!("handler.{name}.{what}"), count));
         }
     }
+    let name = |id| gateway.streams().get(id).map_or("?", |stream| stream.name.as_str());
+    for line in gateway.waiting() {
+        let stream = name(line.stream);
+        all.push((format!("stream.{stream}.waiting"), line.records));
+        all.push((format!("stream.{stream}.waiting_bytes"), line.bytes));
+        all.push((format!("stream.{stream}.delivered"), line.delivered));
+    }
+    for line in gateway.losses() {
+        let (stream, reason) = (name(line.stream), line.reason.name());
+        all.push((format!("stream.{stream}.lost.{reason}"), line.count));
+    }
     if let Some(door) = hub.door() {
         let counters = door.counters();
         for (what, count) in [

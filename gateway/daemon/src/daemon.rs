@@ -8,30 +8,37 @@ use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rumqttc::{MqttOptions, TlsConfiguration, Transport};
 use tidegate_broker::Broker;
-use tidegate_config::{BrokerSettings, HandlerEntry, Local as LocalSettings, Settings};
+use tidegate_config::{HandlerEntry, Local as LocalSettings, Settings};
 use tidegate_core::job::HandlerId;
-use tidegate_core::{Gateway, Input, LocalSide};
+use tidegate_core::limits::{CommitLimits, OutboxLimits};
+use tidegate_core::{Durability, Gateway, Input, LocalSide};
+use tidegate_envelope::Identity;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
-use crate::clock::Clock;
+use crate::clock::{Authority, Clock};
+use crate::control::{self, Control};
 use crate::counters;
 use crate::front_door::FrontDoor;
 use crate::hub::{Hub, Local};
 use crate::local_client::{LocalClient, Target};
 use crate::runner::{Runner, Source};
 use crate::shell::Shell;
+use crate::store_driver::StoreDriver;
+use crate::store_opening;
 use crate::threads::Threads;
-use crate::tls;
+use crate::tls::Trust;
 use crate::turns::{LocalDriver, Turns};
+use crate::uplink::Uplink;
 
 /// What runs may take to end after SIGTERM; systemd's patience is far longer.
 const STOP_WAIT: Duration = Duration::from_secs(4);
+/// What the store may take to write its last checkpoint.
+const CLOSE_WAIT: Duration = Duration::from_secs(3);
 /// Between two looks at what is left; and for the last bytes to leave.
 const STOP_STEP: Duration = Duration::from_millis(10);
 
@@ -43,24 +50,72 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let clock = Clock::start();
     let seed = seed();
     let board = &settings.board;
-    let runner = Runner::new(board.host.caps, u64::from(board.runner.slice_us), seed);
+    let (store, opened, _lock) = store_opening::open(&settings, seed)?;
+    let epoch = store.epoch();
+    clock.set_floor(opened.restored.floor_unix_us);
+    let streams = Arc::clone(&settings.streams);
+    let mut runner = Runner::new(board.host.caps, streams, u64::from(board.runner.slice_us), seed);
+    opened.tables.into_iter().for_each(|state| runner.restore(state));
     let (side, local) = match &settings.local {
         LocalSettings::FrontDoor { .. } => {
             (LocalSide::FrontDoor, Local::FrontDoor(Box::new(Broker::new(board.door))))
         }
         LocalSettings::Broker(_) => (LocalSide::Broker, Local::Broker(Default::default())),
     };
-    let gateway = Gateway::new(board.core_limits, side, seed);
+    let gateway = Gateway::new(board.core_limits, side, durability(&settings), seed);
     let shell = Shell::new(clock, Hub::new(gateway, local, runner));
+    shell.input(Input::Restored(opened.restored));
     deploy(&settings, &shell);
     let driver = open_local(&settings, &shell).await?;
     let threads =
         Threads::new(usize::from(board.runner.threads), board.core_limits.handlers_max, clock);
-    spawn_local(Turns::new(Rc::clone(&shell), driver, threads).run());
+    let (store, closer) = StoreDriver::start(store, settings.store.commit_ms);
+    let uplink = open_uplink(&settings, epoch, clock)?;
+    let name = control::Name { gateway: settings.id.clone(), epoch };
+    let control = Control::new(Rc::clone(&shell), store.lookout(), name);
+    let socket = control::open(&settings.data_dir).map(|(listener, file)| {
+        spawn_local(control.serve(listener));
+        file
+    });
+    spawn_local(Turns::new(Rc::clone(&shell), driver, threads, store, uplink).run());
+    spawn_local(watch_clock(Rc::clone(&shell)));
 
     wait_for_stop(&shell).await?;
+    drop(socket);
     stop(&shell).await;
+    closer.close(CLOSE_WAIT);
+    info!("stopped");
     Ok(())
+}
+
+/// What `[store]`, `[uplink]`, `[[stream]]` and `[[forward]]` mean to the core.
+fn durability(settings: &Settings) -> Durability {
+    let lazy_ms = u64::from(settings.store.lazy_ms);
+    let mut outbox = OutboxLimits::DEV;
+    if let Some(uplink) = &settings.uplink {
+        (outbox.window, outbox.rate_per_s) = (usize::from(uplink.window), uplink.rate_per_s);
+    }
+    Durability {
+        commits: CommitLimits { lazy_ms, ..CommitLimits::DEV },
+        outbox,
+        streams: Arc::clone(&settings.streams),
+        has_uplink: settings.uplink.is_some(),
+    }
+}
+
+fn open_uplink(settings: &Settings, epoch: u64, clock: Clock) -> anyhow::Result<Option<Uplink>> {
+    let Some(uplink) = settings.uplink.clone() else {
+        return Ok(None);
+    };
+    info!(host = uplink.broker.host, port = uplink.broker.port, "records go upstream");
+    let identity = Identity { gateway: settings.id.clone(), epoch };
+    Uplink::start(uplink, identity, move || clock.wall()).map(Some)
+}
+
+/// Tells the core when the wall clock has become known.
+async fn watch_clock(shell: Rc<Shell>) {
+    let tell = |start_unix_us| shell.input(Input::ClockKnown { start_unix_us });
+    shell.clock.watch(Authority::default(), tell).await;
 }
 
 /// Until SIGTERM or SIGINT. SIGUSR1 logs the counters.
@@ -120,7 +175,9 @@ async fn open_local(settings: &Settings, shell: &Rc<Shell>) -> anyhow::Result<Lo
         }
         LocalSettings::Broker(broker) => {
             let packet_bytes_max = settings.board.door.packet_bytes_max;
-            let target = Target { options: options(broker)?, packet_bytes_max };
+            let clock = shell.clock;
+            let trust = Trust::new(move || clock.wall());
+            let target = Target::new(broker, packet_bytes_max, &trust)?;
             let (client, events) = LocalClient::new(target);
             info!(host = broker.host, port = broker.port, "using the broker that is there");
             spawn_local(Rc::clone(&client).serve(events, Rc::clone(shell)));
@@ -138,28 +195,16 @@ async fn listen_on(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn options(broker: &BrokerSettings) -> anyhow::Result<MqttOptions> {
-    let mut options = MqttOptions::new(&broker.client_id, &broker.host, broker.port);
-    options.set_keep_alive(Duration::from_secs(u64::from(broker.keep_alive_s)));
-    if let Some(username) = &broker.username {
-        let password = broker.password.as_ref().map_or("", |secret| secret.expose());
-        options.set_credentials(username, password);
-    }
-    if let Some(tls) = &broker.tls {
-        let config = TlsConfiguration::Rustls(tls::client_config(tls)?);
-        options.set_transport(Transport::tls_with_config(config));
-    }
-    Ok(options)
-}
-
 /// Takes in nothing more and waits until nothing runs or waits, but not for ever.
 async fn stop(shell: &Shell) {
     info!("stopping");
+    shell.input(Input::Stopping);
     let (now, wall) = (shell.clock.timestamp(), shell.clock.wall());
     let deadline = Instant::now() + STOP_WAIT;
     loop {
-        let messages = shell.with_hub(|hub| hub.gateway().messages());
-        if messages == 0 {
+        let (messages, is_settled) =
+            shell.with_hub(|hub| (hub.gateway().messages(), hub.gateway().is_settled()));
+        if messages == 0 && is_settled {
             break;
         }
         if Instant::now() >= deadline {
@@ -177,7 +222,6 @@ async fn stop(shell: &Shell) {
     });
     shell.ring();
     sleep(STOP_STEP).await;
-    info!("stopped");
 }
 
 /// Varies with every start; neither secrecy nor quality depends on it.

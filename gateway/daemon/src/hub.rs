@@ -201,6 +201,9 @@ impl Hub {
             },
             Effect::Subscribe { handler, filter } => match &mut self.local {
                 Local::FrontDoor(broker) => {
+                    let Some(handler) = handler else {
+                        return;
+                    };
                     for message in broker.retained(&filter) {
                         self.gateway.handle_input(timestamp, Input::Retained { handler, message });
                     }

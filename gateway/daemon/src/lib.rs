@@ -4,10 +4,15 @@
 pub mod hub;
 pub mod runner;
 mod shell;
+pub mod store_desk;
+mod store_driver;
+mod store_opening;
 mod turns;
+pub mod uplink;
 
 mod alarm;
-mod clock;
+pub mod clock;
+mod control;
 mod counters;
 mod front_door;
 mod local_client;

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, Incoming, MqttOptions,
-    Publish,
+    Publish, TlsConfiguration, Transport,
 };
+use tidegate_config::BrokerSettings;
 use tidegate_core::message::{AckTo, QoS, SourceId};
 use tidegate_core::topic::Topic;
 use tidegate_core::{Input, Message};
@@ -18,6 +19,7 @@ use tracing::{info, warn};
 
 use crate::hub::{Hub, ToBroker};
 use crate::shell::Shell;
+use crate::tls::{self, Trust};
 
 /// The broker is one source; its packet identifiers tell its messages apart.
 const SOURCE: SourceId = SourceId(0);
@@ -42,8 +44,30 @@ pub struct LocalClient {
 /// Where the broker is and who we are to it.
 #[derive(Debug)]
 pub struct Target {
-    pub options: MqttOptions,
-    pub packet_bytes_max: usize,
+    options: MqttOptions,
+    packet_bytes_max: usize,
+}
+
+impl Target {
+    /// # Errors
+    /// When a TLS file cannot be used.
+    pub fn new(
+        broker: &BrokerSettings,
+        packet_bytes_max: usize,
+        trust: &Arc<Trust>,
+    ) -> anyhow::Result<Target> {
+        let mut options = MqttOptions::new(&broker.client_id, &broker.host, broker.port);
+        options.set_keep_alive(Duration::from_secs(u64::from(broker.keep_alive_s)));
+        if let Some(username) = &broker.username {
+            let password = broker.password.as_ref().map_or("", |secret| secret.expose());
+            options.set_credentials(username, password);
+        }
+        if let Some(tls) = &broker.tls {
+            let config = TlsConfiguration::Rustls(tls::client_config(tls, trust)?);
+            options.set_transport(Transport::tls_with_config(config));
+        }
+        Ok(Target { options, packet_bytes_max })
+    }
 }
 
 impl LocalClient {
@@ -99,6 +123,7 @@ impl LocalClient {
                             source: Arc::clone(source),
                             at: shell.clock.wall(),
                             hops: 0,
+                            mark: None,
                         };
                         shell.input(Input::Message { message, ack });
                     }

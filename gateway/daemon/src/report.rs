@@ -100,6 +100,9 @@ impl Reporter {
                         "a record is too long for upstream; it is a dead letter now"
                     );
                 }
+                Refusal::HangsUp => {
+                    error!(stream, seq, "upstream hangs up at a record; it is a dead letter now");
+                }
                 Refusal::NoTopic => {
                     error!(stream, seq, "a record has no topic to go to; it is a dead letter now");
                 }

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tidegate_core::commit::StateChange;
 use tidegate_core::job::{HandlerId, Job, Outcome};
+use tidegate_core::stream::Streams;
 use tidegate_core::{Input, Manifest};
-use tidegate_host::{Caps, Instance, Now, Step};
+use tidegate_host::{Caps, Instance, Now, Step, Table};
 
 /// A handler with so many events in a row that outlived a slice does not start on the short way any more,
 /// until a whole job of it would have fitted.
@@ -59,6 +61,10 @@ struct Slot {
 /// The handlers' instances.
 pub struct Runner {
     caps: Caps,
+    /// What `send` finds.
+    streams: Arc<Streams>,
+    /// State that was there when the daemon started, by handler, until the handler has been loaded.
+    restored: BTreeMap<String, Table>,
     sources: BTreeMap<HandlerId, Source>,
     slots: BTreeMap<HandlerId, Slot>,
     work: VecDeque<Work>,
@@ -74,9 +80,11 @@ pub struct Runner {
 }
 
 impl Runner {
-    pub fn new(caps: Caps, slice_us: u64, seed: u64) -> Runner {
+    pub fn new(caps: Caps, streams: Arc<Streams>, slice_us: u64, seed: u64) -> Runner {
         Runner {
             caps,
+            streams,
+            restored: BTreeMap::new(),
             sources: BTreeMap::new(),
             slots: BTreeMap::new(),
             work: VecDeque::new(),
@@ -107,6 +115,13 @@ impl Runner {
     /// Tells where the module of a handler is that will be checked.
     pub fn add_source(&mut self, handler: HandlerId, source: Source) {
         self.sources.insert(handler, source);
+    }
+
+    /// Brings back the state of a handler: it starts with it, whenever it is loaded.
+    pub fn restore(&mut self, state: StateChange) {
+        let entries =
+            state.changes.into_iter().filter_map(|change| Some((change.key, change.value?)));
+        self.restored.insert(state.handler.to_string(), Table::restore(state.version, entries));
     }
 
     /// Has a module loaded. Answered by [`Done::Loaded`].
@@ -193,13 +208,21 @@ impl Runner {
         self.work.pop_front()
     }
 
+    /// Gives a handler that has been loaded what it needs beyond its module.
+    fn settle(&mut self, handler: HandlerId, mut instance: Box<Instance>) {
+        instance.set_streams(Arc::clone(&self.streams));
+        let name = self.sources.get(&handler).map(|source| source.manifest.name.as_str());
+        if let Some(table) = name.and_then(|name| self.restored.remove(name)) {
+            instance.set_state(table);
+        }
+        self.slots.insert(handler, Slot { instance: Some(instance), long: 0 });
+    }
+
     /// Takes back what has been done; gives the core's part of it.
     pub fn handle_done(&mut self, done: Done) -> Input {
         match done {
             Done::Loaded { handler, result } => {
-                let result = result.map(|instance| {
-                    self.slots.insert(handler, Slot { instance: Some(instance), long: 0 });
-                });
+                let result = result.map(|instance| self.settle(handler, instance));
                 Input::Checked { handler, result }
             }
             Done::Ran { handler, instance, outcome } => {
@@ -258,3 +281,6 @@ impl Load {
             .map_err(|error| error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests;

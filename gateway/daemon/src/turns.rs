@@ -11,7 +11,9 @@ use crate::hub::Hub;
 use crate::local_client::LocalClient;
 use crate::report::Reporter;
 use crate::shell::Shell;
+use crate::store_driver::StoreDriver;
 use crate::threads::{Said, Threads};
+use crate::uplink::Uplink;
 
 /// Turns behind each other that leave something undone before the front door reads on all the same:
 /// whoever keeps the turns busy must not keep the others out.
@@ -29,6 +31,8 @@ pub struct Turns {
     shell: Rc<Shell>,
     driver: LocalDriver,
     threads: Threads,
+    store: StoreDriver,
+    uplink: Option<Uplink>,
     alarm: Alarm,
     reporter: Reporter,
     troubles: Troubles,
@@ -37,10 +41,16 @@ pub struct Turns {
 }
 
 impl Turns {
-    pub fn new(shell: Rc<Shell>, driver: LocalDriver, threads: Threads) -> Turns {
+    pub fn new(
+        shell: Rc<Shell>,
+        driver: LocalDriver,
+        threads: Threads,
+        store: StoreDriver,
+        uplink: Option<Uplink>,
+    ) -> Turns {
         let alarm = Alarm::new(shell.clock);
         let (reporter, troubles) = (Reporter::default(), Troubles::default());
-        Turns { shell, driver, threads, alarm, reporter, troubles, behind: 0 }
+        Turns { shell, driver, threads, store, uplink, alarm, reporter, troubles, behind: 0 }
     }
 
     /// Takes turns until the future is dropped.
@@ -62,6 +72,16 @@ impl Turns {
             });
             due = true;
         }
+        while let Poll::Ready(Some(input)) = self.store.poll_said(context) {
+            self.shell.with_hub(|hub| hub.handle_input(clock.timestamp(), input));
+            due = true;
+        }
+        while let Some(uplink) = &mut self.uplink
+            && let Poll::Ready(Some(input)) = uplink.poll_said(context)
+        {
+            self.shell.with_hub(|hub| hub.handle_input(clock.timestamp(), input));
+            due = true;
+        }
         let next = self.shell.with_hub(|hub| hub.poll_timeout());
         if self.alarm.poll(next, context).is_ready() {
             self.shell.with_hub(|hub| hub.handle_timeout(clock.timestamp(), clock.wall()));
@@ -76,6 +96,12 @@ impl Turns {
             let done = hub.turn(shell.clock.now());
             while let Some(work) = hub.runner().poll_work() {
                 self.threads.send(work);
+            }
+            while let Some(what) = hub.poll_store() {
+                self.store.send(what);
+            }
+            if let Some(uplink) = &self.uplink {
+                uplink.send(std::iter::from_fn(|| hub.poll_uplink()));
             }
             done
         });

@@ -97,6 +97,7 @@ fn measure(instance: &mut Instance, rounds: u64) -> u64 {
                 source: format!("device{device:02}").into(),
                 at: WallTime::default(),
                 hops: 0,
+                mark: None,
             };
             Event { id: device, message: Arc::new(message), ticket: None, attempt: 0, first: false }
         })

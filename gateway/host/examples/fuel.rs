@@ -74,6 +74,7 @@ fn main() {
         source: "device".into(),
         at: WallTime::default(),
         hops: 0,
+        mark: None,
     };
     let message = Arc::new(message);
     let manifest = Arc::new(Manifest {

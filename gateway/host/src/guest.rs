@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use tidegate_core::job::{Event, EventOutcome, LogLine, Publish, Write};
+use tidegate_core::job::{Event, EventOutcome, LogLine, Publish, Send, Write};
 use tidegate_core::limits::Caps;
 use tidegate_core::manifest::Manifest;
 use tidegate_core::message::Message;
+use tidegate_core::stream::Streams;
 use tidegate_core::time::WallTime;
 use wasmi::{Memory, StoreLimits, StoreLimitsBuilder};
 
@@ -35,6 +36,8 @@ pub(crate) struct Guest {
     pub manifest: Arc<Manifest>,
     pub caps: Caps,
     pub seed: u64,
+    /// Where records can go; none until somebody says.
+    pub streams: Arc<Streams>,
     /// Caps memory and table, whatever maximum they declare.
     pub limiter: StoreLimits,
     /// The guest's memory; absent only while it is being made.
@@ -47,9 +50,10 @@ pub(crate) struct Guest {
     pub table: Table,
     pub overlay: Overlay,
     pub publishes: Vec<Publish>,
+    pub sends: Vec<Send>,
     pub logs: Vec<LogLine>,
     pub logs_dropped: u32,
-    /// Weight of publishes and writes so far.
+    /// Weight of publishes, records and writes so far.
     pub effects_bytes: usize,
     /// The first limit that this event ran into.
     pub quota: Option<&'static str>,
@@ -68,6 +72,7 @@ impl Guest {
             manifest,
             caps: *caps,
             seed,
+            streams: Arc::default(),
             limiter,
             memory: None,
             meter: Meter::default(),
@@ -77,6 +82,7 @@ impl Guest {
             table: Table::default(),
             overlay: Overlay::default(),
             publishes: Vec::new(),
+            sends: Vec::new(),
             logs: Vec::new(),
             logs_dropped: 0,
             effects_bytes: 0,
@@ -104,7 +110,9 @@ impl Guest {
         let writes: Vec<Write> = self.overlay.take();
         self.table.apply(&writes, self.event_us());
         outcome.writes = writes;
+        outcome.version = self.table.version();
         outcome.publishes = std::mem::take(&mut self.publishes);
+        outcome.sends = std::mem::take(&mut self.sends);
         self.take_logs(outcome);
         self.current = None;
         self.forget();
@@ -157,6 +165,7 @@ impl Guest {
         self.json.clear();
         self.overlay.clear();
         self.publishes.clear();
+        self.sends.clear();
         self.logs.clear();
         self.logs_dropped = 0;
         self.effects_bytes = 0;

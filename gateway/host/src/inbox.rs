@@ -101,6 +101,7 @@ mod tests {
             source: "dev".into(),
             at: WallTime { unix_us: -5, quality: ClockQuality::Ntp },
             hops: 0,
+            mark: None,
         };
         Event { id: 7, message: Arc::new(message), ticket: None, attempt: 3, first: true }
     }

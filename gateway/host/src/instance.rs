@@ -1,5 +1,9 @@
 //! One deployed version of a handler: its code, its guest, its image, its state.
 
+use std::sync::Arc;
+
+use tidegate_core::stream::Streams;
+
 use crate::guest::Guest;
 use crate::image::Image;
 use crate::inbox::Inbox;
@@ -93,6 +97,11 @@ impl Instance {
     pub fn set_state(&mut self, table: Table) {
         assert!(self.run.is_none(), "the state belongs to the parked job");
         self.data_mut().table = table;
+    }
+
+    /// Tells which streams are configured: `send` finds no others.
+    pub fn set_streams(&mut self, streams: Arc<Streams>) {
+        self.data_mut().streams = streams;
     }
 
     /// Whether a job is parked here.

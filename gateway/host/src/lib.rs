@@ -27,5 +27,5 @@ pub use guest::Now;
 pub use instance::{Instance, ModuleFacts, Reset};
 pub use load::load;
 pub use run::Step;
-pub use state::{Entry, Table};
+pub use state::Table;
 pub use tidegate_core::limits::Caps;

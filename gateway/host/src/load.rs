@@ -170,7 +170,12 @@ fn check_import(import: &Import, grants: &Grants) -> Result<HostFn, LoadError> {
         return Err(LoadError::ImportType { name, found, expected });
     }
     // The import set must lie inside the grants (ABI.md, 6): what may never work is refused by name.
-    if name == "publish" && grants.publish.is_empty() {
+    let nothing_granted = match name.as_str() {
+        "publish" => grants.publish.is_empty(),
+        "send" => grants.send.is_empty(),
+        _ => false,
+    };
+    if nothing_granted {
         return Err(LoadError::ImportUngranted { name });
     }
     Ok(host)

@@ -70,9 +70,17 @@ pub(crate) fn assess<D: Disk>(
         damage.next_seq = (given / JUMP + 2) * JUMP;
     }
     if let Some(gap) = suspicion.end_lost {
-        damage.lost.extend(lost_at_end(journal, facts, gap, damage.next_seq));
+        damage.lost.extend(lost_at_end(journal, facts, gap));
         damage.gaps.push(gap);
     }
+    // What is jumped over may have been given: it is told as lost, so that seqs stay dense for whoever counts.
+    let jumped = damage.next_seq.saturating_sub(facts.next_seq);
+    damage.lost.extend((jumped > 0).then_some(LostRange {
+        stream: StreamId(OTHER_STREAMS),
+        count: jumped,
+        first_seq: facts.next_seq,
+        last_seq: damage.next_seq - 1,
+    }));
     Some(damage)
 }
 
@@ -98,7 +106,6 @@ fn lost_at_end<D: Disk>(
     journal: &mut Journal<D>,
     facts: &Facts,
     gap: (u64, u64),
-    next_seq: u64,
 ) -> Option<LostRange> {
     if gap.1 < facts.progress.low().frame {
         return None;
@@ -109,7 +116,7 @@ fn lost_at_end<D: Disk>(
         stream: StreamId(OTHER_STREAMS),
         count,
         first_seq: before + 1,
-        last_seq: next_seq - 1,
+        last_seq: facts.next_seq - 1,
     })
 }
 

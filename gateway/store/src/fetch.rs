@@ -88,7 +88,8 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         let known = self.lanes[at].take().filter(|lane| lane.next == fetch.from);
         let mut lane = known.unwrap_or_else(|| Lane::at(fetch.from));
         let (priority, from) = (fetch.priority, fetch.from);
-        let mut fetched = Fetched { priority, from, ..Fetched::default() };
+        let until = fetch.until;
+        let mut fetched = Fetched { priority, from, until, ..Fetched::default() };
         let mut scan_left = self.settings.fetch_scan_bytes_max;
         loop {
             match lane.drain(fetch, &mut fetched) {

@@ -294,7 +294,8 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             let waiting = self.queue.len();
             self.append_queue()?;
             if self.queue.len() == waiting {
-                return Ok(std::mem::take(&mut self.committed));
+                let last_frame = self.journal.durable_seq();
+                return Ok(Committed { last_frame, ..std::mem::take(&mut self.committed) });
             }
         }
     }

@@ -134,6 +134,14 @@ pub mod publish_flags {
     pub const RETAIN: i32 = 4;
 }
 
+/// `prio` of `send`: 0 to 7, or the stream's own.
+pub mod send_priority {
+    /// As the stream is configured.
+    pub const OWN: i32 = -1;
+    /// Goes first, and is given up last.
+    pub const HIGHEST: i32 = 7;
+}
+
 /// `clock` of `now_us`.
 pub mod clock {
     /// The event's own time.
@@ -197,7 +205,10 @@ const fn sig(name: &'static str, params: &'static [Type], result: Option<Type>) 
 ///   [`Errno::Argument`].
 /// - `ev_str (path, len, buf, cap)`: a string of the JSON payload, unescaped. Other types as for `ev_num`.
 /// - `publish (topic, tlen, payload, plen, flags)`: leaves when the event has succeeded; see [`publish_flags`].
-/// - `send (stream, slen, payload, plen, prio, ttl_s)`: a record for upstream.
+/// - `send (stream, slen, payload, plen, prio, ttl_s)`: a record for upstream, kept until it is delivered; see
+///   [`send_priority`]. It may be given up after `ttl_s` seconds; 0 is as the stream is configured.
+///   [`Errno::NotPermitted`] when the manifest does not grant the stream, [`Errno::NotFound`] when it does and
+///   the gateway has none of that name.
 /// - `log (level, msg, len)`: see [`level`]; no result. A line beyond [`LOG_BYTES_MAX`] is cut off.
 /// - `state_get (key, klen, buf, cap, ver_out)`: `ver_out` is 0, or points to a `u64` that gets the key's
 ///   version, little-endian, also when the value does not fit. A version is never 0 and changes with each event

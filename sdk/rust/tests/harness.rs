@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use tidegate_sdk::testing::{Harness, Message};
 use tidegate_sdk::{
-    Error, Event, Level, QoS, Result, flags, info, publish, publish_as, state, warn,
+    Error, Event, Level, QoS, Result, flags, info, publish, publish_as, send, state, warn,
 };
 
 thread_local! {
@@ -60,6 +60,29 @@ fn publishing_needs_a_grant_a_topic_and_a_share() {
     assert_eq!(outcome.published, [("a/1", "1")]);
     assert_eq!(outcome.published[0].qos, QoS::AtLeastOnce);
     assert!(outcome.published[0].retain);
+}
+
+#[test]
+fn sending_needs_a_grant_and_leaves_with_the_event() {
+    fn handler(event: &Event<'_>) -> Result {
+        see(send("other", "", None, 0));
+        see(send("alerts", "", 8, 0));
+        see(send("alerts", "", None, u32::MAX));
+        see(send([0xff], "", None, 0));
+        see(send("alerts", "1", None, 0));
+        see(send("raw", "2", 7, 60));
+        if event.payload() == b"fail" { Err(Error::Retry) } else { Ok(()) }
+    }
+    let argument = "Err(Argument)";
+    let expect = ["Err(NotPermitted)", argument, argument, argument, "Ok(())", "Ok(())"];
+    let mut gateway = Harness::new(handler).grant("alerts").grant_send("alerts").grant_send("raw");
+    SEEN.take();
+    assert!(gateway.send("in", "fail").sent.is_empty());
+    assert_eq!(SEEN.take(), expect);
+    let sent = gateway.send("in", "").sent;
+    assert_eq!(sent, [("alerts", "1"), ("raw", "2")]);
+    assert_eq!((sent[0].priority, sent[0].ttl_s), (None, 0));
+    assert_eq!((sent[1].priority, sent[1].ttl_s), (Some(7), 60));
 }
 
 #[test]

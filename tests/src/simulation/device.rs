@@ -11,6 +11,8 @@ use crate::mqtt::packet::{self, Connect, Packet};
 pub struct Id {
     pub device: usize,
     pub seq: u64,
+    /// What it does to a handler.
+    pub kind: u8,
 }
 
 /// One device and its connection, if it has one.
@@ -29,6 +31,8 @@ pub struct Device {
     pub unacked: BTreeMap<u16, Id>,
     next_packet: u16,
     next_seq: u64,
+    /// Sent on an earlier connection, and not acked there.
+    again: Vec<Id>,
 }
 
 impl Device {
@@ -44,6 +48,7 @@ impl Device {
             unacked: BTreeMap::new(),
             next_packet: 1,
             next_seq: 1,
+            again: Vec::new(),
         }
     }
 
@@ -56,6 +61,9 @@ impl Device {
         if let Some(filter) = filter {
             self.out.extend(packet::subscribe(1, filter, 0));
         }
+        for id in std::mem::take(&mut self.again) {
+            self.put(id, 1);
+        }
     }
 
     pub fn disconnect(&mut self) {
@@ -65,20 +73,24 @@ impl Device {
         self.sent = 0;
         self.ends.clear();
         self.partial.clear();
-        self.unacked.clear();
+        self.again.extend(std::mem::take(&mut self.unacked).into_values());
         self.next_packet = 1;
     }
 
     /// Puts one message on its way.
     pub fn publish(&mut self, kind: u8, qos: u8) {
-        let id = Id { device: self.number, seq: self.next_seq };
+        let id = Id { device: self.number, seq: self.next_seq, kind };
         self.next_seq += 1;
+        self.put(id, qos);
+    }
+
+    fn put(&mut self, id: Id, qos: u8) {
         let packet_id = self.next_packet;
         if qos > 0 {
             self.next_packet = self.next_packet % 60_000 + 1;
             self.unacked.insert(packet_id, id);
         }
-        let payload = format!("{}:{}:{}", char::from(kind), id.device, id.seq);
+        let payload = format!("{}:{}:{}", char::from(id.kind), id.device, id.seq);
         let topic = format!("in/{}", self.number);
         packet::publish(&mut self.out, &topic, payload.as_bytes(), qos, packet_id, false);
         self.ends.push_back((self.sent + self.out.len(), id));
@@ -111,13 +123,13 @@ impl Device {
 }
 
 impl Id {
-    /// The kind and the message that a reaction's payload answers.
-    pub fn parse(payload: &[u8]) -> Option<(u8, Id)> {
+    /// The message that a payload is or answers.
+    pub fn parse(payload: &[u8]) -> Option<Id> {
         let text = std::str::from_utf8(payload).ok()?;
         let mut parts = text.split(':');
         let kind = *parts.next()?.as_bytes().first()?;
         let device = parts.next()?.parse().ok()?;
         let seq = parts.next()?.parse().ok()?;
-        Some((kind, Id { device, seq }))
+        Some(Id { device, seq, kind })
     }
 }

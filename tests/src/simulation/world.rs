@@ -1,49 +1,38 @@
 //! The simulated world: a hub, its devices, the long jobs that somebody must go on with, and time.
 
-use std::sync::Arc;
-
-use tidegate_broker::Broker;
-use tidegate_core::job::HandlerId;
+use tidegate_broker::CloseReason;
 use tidegate_core::time::{ClockQuality, WallTime};
-use tidegate_core::{
-    DropReason, Gateway, HandlerCounters, Input, Limits, LocalSide, Report, Timestamp,
-};
+use tidegate_core::{Report, Timestamp};
 use tidegate_host::Now;
-use tidegated::hub::{Hub, Local};
-use tidegated::runner::{Runner, Source, Work};
+use tidegated::runner::Work;
 
 use super::check::{Checker, Stats, Violation};
 use super::device::Device;
-use super::handlers::{CAPS, Folders, KINDS, NAMES};
+use super::disks::Disks;
+use super::handlers::{Folders, KINDS, NAMES};
+use super::house::{BEHIND_BYTES_MAX, House, LIMITS, RECEIVE_MAX};
 use super::random::Random;
+use super::upstream::Upstream;
+use super::weather::Climate;
 use crate::mqtt::packet::Packet;
 
-/// Small, so that every limit is reached often.
-const LIMITS: Limits = Limits {
-    messages_max: 64,
-    messages_bytes_max: 2048,
-    line_messages_max: 24,
-    failures_max: 2,
-    batch_messages_max: 4,
-    quarantine_min_ms: 50,
-    quarantine_max_ms: 400,
-    ..Limits::DEV
-};
-const DEVICES: usize = 4;
+pub(super) const DEVICES: usize = 4;
 /// The first device only listens: to every reaction.
-const WATCHER: usize = 0;
-const RECEIVE_MAX: u16 = 8;
-/// Quiet turns in which everything must drain.
-const QUIET: usize = 20_000;
+pub(super) const WATCHER: usize = 0;
 
-struct World {
-    random: Random,
-    now_us: u64,
-    hub: Hub,
-    devices: Vec<Device>,
-    work: Vec<Work>,
-    checker: Checker,
-    stats: Stats,
+pub(super) struct World<'a> {
+    pub(super) folders: &'a Folders,
+    pub(super) random: Random,
+    pub(super) climate: Climate,
+    pub(super) now_us: u64,
+    /// When the gateway that runs was switched on.
+    pub(super) on_us: u64,
+    pub(super) disks: Disks,
+    pub(super) house: House,
+    pub(super) upstream: Upstream,
+    pub(super) devices: Vec<Device>,
+    pub(super) checker: Checker,
+    pub(super) stats: Stats,
 }
 
 /// Runs `steps` random steps and a quiet phase.
@@ -51,7 +40,8 @@ struct World {
 /// # Errors
 /// The first promise that did not hold.
 pub fn run(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation> {
-    let mut world = World::new(folders, seed);
+    let fail = |what| Violation { seed, step: 0, what };
+    let mut world = World::new(folders, seed).map_err(fail)?;
     let mut step = 0;
     let mut go = || -> Result<(), String> {
         world.connect(WATCHER);
@@ -61,62 +51,73 @@ pub fn run(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation>
         }
         world.drain()
     };
-    go().map_err(|what| Violation { seed, step, what })?;
+    let done = go();
+    let cuts = world.stats.power_cuts;
+    done.map_err(|what| Violation {
+        seed,
+        step,
+        what: format!("{what} (after {cuts} power cuts)"),
+    })?;
     world.stats.steps = steps;
     world.stats.virtual_ms = world.now_us / 1000;
     Ok(world.stats)
 }
 
-impl World {
-    fn new(folders: &Folders, seed: u64) -> World {
-        let mut runner = Runner::new(CAPS, 75, seed);
-        let mut deployed = Vec::new();
-        for (number, (module_path, manifest)) in folders.iter().enumerate() {
-            let handler = HandlerId(number as u16);
-            runner.add_source(handler, Source { module_path, manifest: Arc::clone(&manifest) });
-            deployed.push(Input::Deploy { handler, manifest });
-        }
-        let limits =
-            tidegate_broker::Limits { receive_max: RECEIVE_MAX, ..tidegate_broker::Limits::DEV };
-        let gateway = Gateway::new(LIMITS, LocalSide::FrontDoor, seed);
-        let mut hub = Hub::new(gateway, Local::FrontDoor(Box::new(Broker::new(limits))), runner);
-        for input in deployed {
-            hub.handle_input(Timestamp(0), input);
-        }
-        World {
-            random: Random::new(seed),
+impl<'a> World<'a> {
+    pub(super) fn new(folders: &'a Folders, seed: u64) -> Result<World<'a>, String> {
+        let mut random = Random::new(seed);
+        let climate = Climate::new(&mut random);
+        let disks = Disks::new(seed);
+        let refuses_one_in = if random.chance(1, 4) { 40 } else { 0 };
+        let house = House::start(folders, &disks, climate.quota_bytes, seed)?;
+        Ok(World {
+            folders,
+            random,
+            climate,
             now_us: 1_000,
-            hub,
+            on_us: 0,
+            disks,
+            house,
+            upstream: Upstream::new(refuses_one_in),
             devices: (0..DEVICES).map(Device::new).collect(),
-            work: Vec::new(),
             checker: Checker::default(),
             stats: Stats::default(),
+        })
+    }
+
+    pub(super) fn now(&self) -> Now {
+        let unix_us = 1_700_000_000_000_000 + self.now_us as i64;
+        Now {
+            mono_us: self.now_us - self.on_us,
+            wall: WallTime { unix_us, quality: ClockQuality::Ntp },
         }
     }
 
-    fn now(&self) -> Now {
-        let unix_us = 1_700_000_000_000_000 + self.now_us as i64;
-        Now { mono_us: self.now_us, wall: WallTime { unix_us, quality: ClockQuality::Ntp } }
+    pub(super) fn timestamp(&self) -> Timestamp {
+        Timestamp((self.now_us - self.on_us) / 1000)
     }
 
-    fn timestamp(&self) -> Timestamp {
-        Timestamp(self.now_us / 1000)
-    }
-
-    fn step(&mut self) -> Result<(), String> {
+    pub(super) fn step(&mut self) -> Result<(), String> {
         match self.random.below(100) {
             0..16 => self.act(),
-            16..40 => self.feed(),
-            40..65 => self.go_on(),
-            65..70 => self.pass_time(),
+            16..34 => self.feed(),
+            34..50 => self.go_on(),
+            50..55 if self.random.chance(1, 100) => self.pass_hours()?,
+            50..55 => self.pass_time(),
+            55..70 if self.random.chance(1, self.climate.store_one_in) => self.store()?,
+            55..70 => {}
+            70..80 => self.go_up()?,
             _ => self.turn(),
         }
         self.listen()?;
+        if self.climate.cuts_one_in > 0 && self.random.chance(1, self.climate.cuts_one_in) {
+            self.lose_power()?;
+        }
         self.check()
     }
 
     /// A device does something.
-    fn act(&mut self) {
+    pub(super) fn act(&mut self) {
         let number = 1 + self.random.below(DEVICES as u64 - 1) as usize;
         if self.devices[number].conn.is_none() || self.random.chance(1, 300) {
             self.cut(number);
@@ -133,9 +134,9 @@ impl World {
         }
     }
 
-    fn connect(&mut self, number: usize) {
+    pub(super) fn connect(&mut self, number: usize) {
         let now = self.timestamp();
-        let door = self.hub.door().expect("it has a front door");
+        let door = self.house.hub.door().expect("it has a front door");
         if let Ok(conn) = door.handle_connected(now) {
             let filter = (number == WATCHER).then_some("out/#");
             self.devices[number].connect(conn, filter);
@@ -148,28 +149,32 @@ impl World {
     }
 
     /// The connection breaks.
-    fn cut(&mut self, number: usize) {
+    pub(super) fn cut(&mut self, number: usize) {
         let (now, wall) = (self.timestamp(), self.now().wall);
         if let Some(conn) = self.devices[number].conn {
-            self.hub.door().expect("it has a front door").handle_disconnected(now, wall, conn);
+            self.house
+                .hub
+                .door()
+                .expect("it has a front door")
+                .handle_disconnected(now, wall, conn);
         }
         self.devices[number].disconnect();
     }
 
     /// Some bytes of one device reach the gateway.
-    fn feed(&mut self) {
+    pub(super) fn feed(&mut self) {
         let number = self.random.below(DEVICES as u64) as usize;
         let most =
             if self.random.chance(1, 3) { 1 + self.random.below(30) as usize } else { usize::MAX };
         self.give(number, most);
     }
 
-    fn give(&mut self, number: usize, most: usize) {
+    pub(super) fn give(&mut self, number: usize, most: usize) {
         let (now, wall) = (self.timestamp(), self.now().wall);
         let device = &mut self.devices[number];
         let Some(conn) = device.conn else { return };
         let count = device.waiting().len().min(most);
-        let door = self.hub.door().expect("it has a front door");
+        let door = self.house.hub.door().expect("it has a front door");
         let taken = door.handle_bytes(now, wall, conn, &device.waiting()[..count]);
         self.stats.pauses += u64::from(door.is_paused(conn));
         for id in device.taken(taken) {
@@ -178,61 +183,85 @@ impl World {
     }
 
     /// One slice of one long job, whichever chance picks.
-    fn go_on(&mut self) {
-        if self.work.is_empty() {
+    pub(super) fn go_on(&mut self) {
+        if self.house.work.is_empty() {
             return;
         }
-        let at = self.random.below(self.work.len() as u64) as usize;
-        let work = self.work.swap_remove(at);
+        let at = self.random.below(self.house.work.len() as u64) as usize;
+        let work = self.house.work.swap_remove(at);
         let slice = 500 + self.random.below(20_000);
         match work.step(slice, self.now()) {
-            Ok(done) => self.hub.handle_done(self.timestamp(), done),
-            Err(rest) => self.work.push(rest),
+            Ok(done) => self.house.hub.handle_done(self.timestamp(), done),
+            Err(rest) => self.house.work.push(rest),
         }
     }
 
-    fn pass_time(&mut self) {
-        self.now_us += 1_000 * self.random.below(60);
+    pub(super) fn pass_time(&mut self) {
+        let ms = self.random.below(60);
+        self.wait(1_000 * ms);
+    }
+
+    pub(super) fn wait(&mut self, us: u64) {
+        self.now_us += us;
         let (now, wall) = (self.timestamp(), self.now().wall);
-        self.hub.handle_timeout(now, wall);
+        self.house.hub.handle_timeout(now, wall);
     }
 
-    fn turn(&mut self) {
-        self.hub.turn(self.now());
-        while let Some(work) = self.hub.runner().poll_work() {
-            self.stats.parked += u64::from(!matches!(work, Work::Load(_)));
-            self.work.push(work);
+    pub(super) fn turn(&mut self) {
+        let now = self.now();
+        self.house.hub.turn(now);
+        self.house.gather();
+        while let Some(what) = self.house.hub.poll_uplink() {
+            if let Some(said) = self.upstream.take(what, &mut self.random) {
+                self.house.hub.handle_input(self.timestamp(), said);
+            }
         }
-        while let Some(report) = self.hub.poll_report() {
-            if let Report::HandlerRejected { reason, .. } = report {
-                panic!("the simulation's own handler does not load: {reason}");
+        while let Some(work) = self.house.hub.runner().poll_work() {
+            self.stats.parked += u64::from(!matches!(work, Work::Load(_)));
+            self.house.work.push(work);
+        }
+        while let Some(report) = self.house.hub.poll_report() {
+            match report {
+                Report::HandlerRejected { reason, .. } => {
+                    panic!("the simulation's own handler does not load: {reason}")
+                }
+                Report::StoreFailing { .. } => self.stats.disk_faults += 1,
+                _ => {}
             }
         }
     }
 
     /// What the gateway has to say reaches the devices: the watcher first, so that a reaction that
     /// left before an ack is seen before it.
-    fn listen(&mut self) -> Result<(), String> {
+    pub(super) fn listen(&mut self) -> Result<(), String> {
         for number in 0..DEVICES {
             let Some(conn) = self.devices[number].conn else {
                 continue;
             };
-            let door = self.hub.door().expect("it has a front door");
+            let door = self.house.hub.door().expect("it has a front door");
             let bytes = door.output(conn).to_vec();
             door.written(conn, bytes.len());
             if door.is_closing(conn) {
-                return Err(format!("the gateway closed the connection of device {number}"));
+                let counters = door.counters();
+                let closed: Vec<_> = CloseReason::ALL
+                    .into_iter()
+                    .filter(|reason| counters.closed(*reason) > 0)
+                    .map(CloseReason::name)
+                    .collect();
+                return Err(format!(
+                    "the gateway closed the connection of device {number}: {closed:?}"
+                ));
             }
             for packet in self.devices[number].heard(&bytes) {
                 self.hear(number, packet)?;
             }
         }
-        let door = self.hub.door().expect("it has a front door");
+        let door = self.house.hub.door().expect("it has a front door");
         while door.poll_dirty().is_some() {}
         Ok(())
     }
 
-    fn hear(&mut self, number: usize, packet: Packet) -> Result<(), String> {
+    pub(super) fn hear(&mut self, number: usize, packet: Packet) -> Result<(), String> {
         match packet {
             Packet::Publish(message) => self.checker.reacted(&message.topic, &message.payload),
             Packet::PubAck { packet_id } => {
@@ -250,76 +279,17 @@ impl World {
         }
     }
 
-    fn check(&self) -> Result<(), String> {
-        let inside = self.hub.gateway().messages();
+    pub(super) fn check(&self) -> Result<(), String> {
+        let inside = self.house.hub.gateway().messages();
         // QoS 1 may overdraw by what a source had under way, once for each handler.
         let most = LIMITS.messages_max + NAMES.len() * DEVICES * usize::from(RECEIVE_MAX);
         if inside > most {
             return Err(format!("{inside} messages inside, at most {most} are allowed"));
         }
-        Ok(())
-    }
-
-    /// Devices fall silent: everything that arrived must come to its end.
-    fn drain(&mut self) -> Result<(), String> {
-        for _ in 0..QUIET {
-            for number in 0..DEVICES {
-                self.give(number, usize::MAX);
-            }
-            self.turn();
-            self.go_on();
-            self.now_us += 1_000;
-            let (now, wall) = (self.timestamp(), self.now().wall);
-            self.hub.handle_timeout(now, wall);
-            self.listen()?;
-            self.check()?;
-            let silent = self.devices.iter().all(|device| device.waiting().is_empty());
-            if silent && self.work.is_empty() && self.hub.gateway().messages() == 0 {
-                self.turn();
-                self.listen()?;
-                return self.settle();
-            }
+        let behind = self.house.behind_bytes();
+        if behind > BEHIND_BYTES_MAX {
+            return Err(format!("{behind} bytes of commits wait for the store, at most {BEHIND_BYTES_MAX} are allowed"));
         }
-        let waiting: Vec<usize> =
-            self.devices.iter().map(|device| device.waiting().len()).collect();
-        let inside = self.hub.gateway().messages();
-        Err(format!("it does not drain: {inside} inside, bytes not taken {waiting:?}"))
-    }
-
-    /// The books must balance.
-    fn settle(&mut self) -> Result<(), String> {
-        let gateway = self.hub.gateway();
-        let dropped =
-            gateway.dropped(DropReason::GatewayFull) + gateway.dropped(DropReason::LineFull);
-        let mut total = HandlerCounters::default();
-        for (number, (_, name, _, counters)) in gateway.handlers().enumerate() {
-            let seen = self.checker.reactions[number];
-            if seen != counters.publishes || seen != counters.events - counters.failed {
-                return Err(format!(
-                    "{name}: {seen} reactions came out, its counters say {counters:?}"
-                ));
-            }
-            total.events += counters.events;
-            total.failed += counters.failed;
-            total.retried += counters.retried;
-            total.skipped += counters.skipped;
-        }
-        let routed = self.checker.messages() * NAMES.len() as u64;
-        if total.events + total.skipped + dropped != routed {
-            return Err(format!(
-                "{routed} were routed, but {total:?} and {dropped} dropped do not add up to it"
-            ));
-        }
-        if let Some(device) = self.devices.iter().find(|device| !device.unacked.is_empty()) {
-            return Err(format!("device {}: never acked: {:?}", device.number, device.unacked));
-        }
-        self.stats.messages = self.checker.messages();
-        self.stats.acks = self.checker.acks();
-        self.stats.reactions = self.checker.reactions.iter().sum();
-        self.stats.failed = total.failed;
-        self.stats.retried = total.retried;
-        self.stats.skipped = total.skipped;
-        self.stats.dropped = dropped;
         Ok(())
     }
 }

@@ -198,7 +198,7 @@ fn handlers_that_cannot_load_are_told_and_the_rest_goes_on() {
     ];
     std::fs::remove_file(folders[1].join("module.wasm")).expect("it was just written");
     let address = ports::free();
-    let config = write_config(&scratch, &Local::Listen(address), &folders);
+    let config = write_config(&scratch, &Local::Listen(address), &folders, "");
     let process = Process::start("tidegated", &mut tidegated(&[], &config));
     let daemon = Daemon { address, process, scratch };
     let mut house = House { daemon, broker: None, address };

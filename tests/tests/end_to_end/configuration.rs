@@ -74,7 +74,7 @@ fn a_missing_file_is_named() {
 fn a_good_configuration_is_explained() {
     let scratch = Scratch::new("config");
     let folder = handlers::echo("echo", "a/+/in", "a/out", 0).write(&scratch);
-    let config = write_config(&scratch, &Local::Listen(ports::free()), &[folder]);
+    let config = write_config(&scratch, &Local::Listen(ports::free()), &[folder], "");
     let output = tidegated(&["check"], &config).output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -90,7 +90,7 @@ fn an_unknown_key_of_a_handler_is_told() {
     let manifest = folder.join("handler.toml");
     let text = std::fs::read_to_string(&manifest).expect("it was just written");
     std::fs::write(&manifest, format!("colour = \"red\"\n{text}")).expect("a scratch file");
-    let config = write_config(&scratch, &Local::Listen(ports::free()), &[folder]);
+    let config = write_config(&scratch, &Local::Listen(ports::free()), &[folder], "");
     let output = tidegated(&["check"], &config).output().expect("it starts");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(78), "{text}");

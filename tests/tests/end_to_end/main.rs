@@ -6,6 +6,7 @@ mod counters;
 mod demo;
 mod front_door;
 mod house;
+mod lasting;
 mod outage;
 mod stop;
 mod traffic;

@@ -135,6 +135,7 @@ pub fn reaction(topic: &str, payload: &str, qos: QoS, retain: bool) -> Message {
         source: "overheat".into(),
         at: Default::default(),
         hops: 1,
+        mark: None,
     }
 }
 

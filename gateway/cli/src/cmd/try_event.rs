@@ -1,5 +1,6 @@
 //! `tidegate try`: runs a handler's module over messages, in the host that the gateway runs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, Write};
 use std::path::Path;
@@ -10,6 +11,8 @@ use tidegate_config::read_manifest;
 use tidegate_core::job::{Event, EventOutcome, HandlerId, Job, JobId, Verdict};
 use tidegate_core::manifest::Manifest;
 use tidegate_core::message::{Message, QoS};
+use tidegate_core::record::StreamId;
+use tidegate_core::stream::{Stream, Streams, WhenFull};
 use tidegate_core::time::{ClockQuality, WallTime};
 use tidegate_core::topic::Topic;
 use tidegate_host::{Instance, Now, Step, load};
@@ -27,7 +30,8 @@ pub const COMMAND: Command = Command {
     help: "\
 Runs the module of the handler in DIR over one message, or over lines `topic payload` from standard
 input, so that `mosquitto_sub -v -t '#' | tidegate try DIR` works. Prints every effect as JSON, with
-the fuel and time of each event. State lives from line to line; nothing is published anywhere.
+the fuel and time of each event. State lives from line to line; nothing is published or sent anywhere.
+Every stream that handler.toml grants counts as one of the gateway's.
 
 Options:
   --topic T        the message's topic
@@ -57,6 +61,7 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
 /// A loaded handler and what became of its events so far.
 struct Bench {
     instance: Instance,
+    streams: Arc<Streams>,
     manifest: Arc<Manifest>,
     source: Arc<str>,
     started: Instant,
@@ -74,10 +79,12 @@ impl Bench {
             Failure::data(format!("{} cannot be read ({error}); {next}", path.display()))
         })?;
         let manifest = Arc::new(handler.manifest);
-        let instance = load(&module, Arc::clone(&manifest), &board.host.caps, 0)
+        let streams = Arc::new(granted_streams(&manifest)?);
+        let mut instance = load(&module, Arc::clone(&manifest), &board.host.caps, 0)
             .map_err(|error| Failure::data(format!("{}: {error}", path.display())))?;
-        let started = Instant::now();
-        Ok(Bench { instance, manifest, source: source.into(), started, events: 0, bad: 0 })
+        instance.set_streams(Arc::clone(&streams));
+        let (started, source) = (Instant::now(), source.into());
+        Ok(Bench { instance, streams, manifest, source, started, events: 0, bad: 0 })
     }
 
     /// One message that was named on the command line: it must wake the handler.
@@ -137,6 +144,7 @@ impl Bench {
             source: Arc::clone(&self.source),
             at: wall(),
             hops: 0,
+            mark: None,
         };
         let first = self.events == 1;
         let event =
@@ -149,7 +157,7 @@ impl Bench {
         if outcome.verdict != Verdict::Done {
             self.bad += 1;
         }
-        let shown = Shown::new(&event, &outcome, took);
+        let shown = Shown::new(&event, &outcome, &self.streams, took);
         let text = if json { shown.line() } else { shown.describe() };
         match io::stdout().lock().write_all(text.as_bytes()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -195,6 +203,23 @@ impl Bench {
             }
         }
     }
+}
+
+/// Every stream that the manifest grants, as if the gateway had it.
+fn granted_streams(manifest: &Manifest) -> Result<Streams, Failure> {
+    let names: BTreeSet<&String> = manifest.grants.send.iter().collect();
+    let stream = |name: &String| Stream {
+        id: StreamId::of(name),
+        name: name.clone(),
+        priority: 0,
+        ttl_s: 0,
+        when_full: WhenFull::DropOldest,
+    };
+    Streams::new(names.into_iter().map(stream).collect(), Vec::new()).ok_or_else(|| {
+        Failure::data(
+            "two streams in grants.send share a number; no gateway can have both: rename one",
+        )
+    })
 }
 
 fn wall() -> WallTime {

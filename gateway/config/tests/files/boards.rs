@@ -168,6 +168,7 @@ handler.deadline_ms_default: 101 is above handler.deadline_ms_max = 100; lower o
 handler.publishes_default: 257 is above handler.publishes_max = 256; lower one or raise the other
 handler.publish_bytes_max: 65536 is above handler.effects_bytes_max = 65535; lower one or raise the other
 handler.publish_bytes_max: 65536 leaves no room for a topic in a packet of door.packet_bytes_max = 65536; lower one or raise the other
+handler.record_bytes_max: 65536 is above handler.effects_bytes_max = 65535; lower one or raise the other
 runner.threads: 3 is above cores = 2; a runner thread without a core only slows the others
 "#,
     );
@@ -191,7 +192,7 @@ fn a_budget_that_is_too_small() {
 #[test]
 fn boards_that_are_not_there() {
     let say = |name: &str| read_board(name).unwrap_err().to_string();
-    assert_eq!(say("dve"), "dve: there is no board \"dve\"; did you mean \"dev\"?");
+    assert_eq!(say("dve"), "dve: there is no board \"dve\"; did you mean \"dev\"? Built in: dev");
     assert_eq!(
         say("pi"),
         "pi: there is no board \"pi\"; built in: dev; or write the path of a board file"

@@ -7,7 +7,10 @@ use tidegate_config::{BUILT_IN, Problems, read_board, read_gateway, read_manifes
 use crate::folder::Folder;
 
 const GATEWAY: &str = "[gateway]\nid = \"gw\"\ndata_dir = \"data\"\nboard = \"dev\"\n[local]\nbroker = \"mqtts://b:1\"\n\
-                       username = \"u\"\npassword_file = \"pass\"\nca = \"ca.pem\"\n[[handler]]\npath = \"h\"\n";
+                       username = \"u\"\npassword_file = \"pass\"\nca = \"ca.pem\"\n[[handler]]\npath = \"h\"\n\
+                       [store]\ncommit_ms = 1\n[uplink]\nbroker = \"mqtt://c\"\ninsecure = true\nprotocol = \"5\"\n\
+                       [[stream]]\nname = \"raw\"\ntopic = \"{gateway}/{topic}\"\nwhen_full = { downsample = { \
+                       keep_raw_s = 1, then_every_s = 2 } }\n[[forward]]\nfrom = \"a/#\"\nstream = \"raw\"\n";
 const HANDLER: &str = "name = \"h\"\nversion = \"1\"\nmodule = \"m\"\nabi = 1\nreact = \"now\"\n[[trigger]]\n\
                        mqtt = \"a/+\"\n[limits]\nfuel = 1_0\n[grants]\npublish = [\"a\", 'b']\n[config]\nk = \"v\"\n";
 

@@ -50,6 +50,7 @@ publishes = 1.5
 fule = 1
 [grants]
 publish = ["$SYS/x", "tidegate/1/gw/release/x", "devices/+/cmd", "", 7]
+send = ["alerts", "Alerts"]
 subscribe = []
 [config]
 alpha = 0.2
@@ -77,10 +78,11 @@ handler.toml:21: grants.publish[0]: "$SYS/x" is a control topic, and those are n
 handler.toml:21: grants.publish[1]: "tidegate/1/gw/release/x" is a control topic, and those are never granted; use a topic that starts with neither `$` nor `tidegate/`
 handler.toml:21: grants.publish[3]: "" is no topic filter: it is empty; for example devices/+/telemetry
 handler.toml:21: grants.publish[4]: must be a string, not a whole number; for example publish = ["devices/+/cmd"]
-handler.toml:22: grants.subscribe: is not a key here; the keys are publish
-handler.toml:24: config.alpha: must be a string, not a number with a fraction; write alpha = "0.2"
-handler.toml:25: config.beta: must be a string, not a list
-handler.toml:26: config.gamma: must be a string, not a table
+handler.toml:22: grants.send[1]: "Alerts" is no stream's name: use 1 to 32 of a-z, 0-9 and `-`, as in the gateway's [[stream]]
+handler.toml:23: grants.subscribe: is not a key here; the keys are publish, send
+handler.toml:25: config.alpha: must be a string, not a number with a fraction; write alpha = "0.2"
+handler.toml:26: config.beta: must be a string, not a list
+handler.toml:27: config.gamma: must be a string, not a table
 "#,
     );
 }

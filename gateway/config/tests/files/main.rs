@@ -10,3 +10,4 @@ mod folder;
 mod gateway;
 mod handler;
 mod local;
+mod upstream;

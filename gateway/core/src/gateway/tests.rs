@@ -2,12 +2,16 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::ToString;
 
+use alloc::string::String;
+
 use super::*;
-use crate::job::{Job, Publish};
-use crate::manifest::{Grants, HandlerLimits, Isolation, React};
-use crate::message::{QoS, SourceId};
+use crate::job::{EventOutcome, Failure, Job, Outcome, Publish, Verdict};
+use crate::manifest::{Grants, HandlerLimits, Isolation, Manifest, React};
+use crate::message::{AckTo, QoS, SourceId};
 use crate::time::WallTime;
 use crate::topic::{Filter, Topic};
+
+mod durable;
 
 fn manifest(name: &str, trigger: &str) -> Arc<Manifest> {
     Arc::new(Manifest {
@@ -32,6 +36,7 @@ fn message(topic: &str, qos: QoS) -> Message {
         source: Arc::from("device"),
         at: WallTime::default(),
         hops: 0,
+        mark: None,
     }
 }
 
@@ -44,7 +49,11 @@ struct Bench {
 
 impl Bench {
     fn new(limits: Limits, side: LocalSide) -> Bench {
-        Bench { gateway: Gateway::new(limits, side, 7), now: Timestamp(0), jobs: BTreeMap::new() }
+        Bench {
+            gateway: Gateway::new(limits, side, Durability::default(), 7),
+            now: Timestamp(0),
+            jobs: BTreeMap::new(),
+        }
     }
 
     /// Runs a script and writes down the effects.
@@ -152,6 +161,12 @@ impl Bench {
             }
             Effect::Report(Report::HandlerReleased { .. }) => "released".to_string(),
             Effect::Report(_) => return None,
+            Effect::Commit(_)
+            | Effect::Fetch(_)
+            | Effect::Evict(_)
+            | Effect::ConnectUplink
+            | Effect::DropUplink
+            | Effect::Send(_) => unreachable!("durable.rs has the tests of these"),
         })
     }
 }

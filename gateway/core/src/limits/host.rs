@@ -25,7 +25,12 @@ pub struct Caps {
     pub state_keys_max: usize,
     /// One payload of `publish`. A longer one is answered with `TooLarge`.
     pub publish_bytes_max: usize,
-    /// All publishes and writes of one event. Beyond it they are answered with `Quota`.
+    /// One payload of `send`. A longer one is answered with `TooLarge`. Large cloud brokers take 100 KiB a
+    /// message, envelope included.
+    pub record_bytes_max: usize,
+    /// Records of one event. One more is answered with `Quota`.
+    pub sends_max: u32,
+    /// All publishes, records and writes of one event. Beyond it they are answered with `Quota`.
     pub effects_bytes_max: usize,
     /// Log lines of one event. More are dropped and counted.
     pub log_lines_max: u32,
@@ -51,6 +56,8 @@ impl Caps {
         state_bytes_max: 1024 * 1024,
         state_keys_max: 4096,
         publish_bytes_max: 64 * 1024,
+        record_bytes_max: 64 * 1024,
+        sends_max: 64,
         effects_bytes_max: 256 * 1024,
         log_lines_max: 16,
         json_bytes_max: 256 * 1024,

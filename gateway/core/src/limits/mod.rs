@@ -4,9 +4,11 @@
 
 mod door;
 mod host;
+mod outbox;
 
 pub use door::DoorLimits;
 pub use host::Caps;
+pub use outbox::{CommitLimits, OutboxLimits};
 
 /// What one board allows the core; `[limits]` of the board file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The foreign broker's comings and goings: when to try it again, and what waits for it meanwhile.
+//! The foreign broker's comings and goings, and what waits for it meanwhile.
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -6,19 +6,8 @@ use core::time::Duration;
 
 use crate::limits::Limits;
 use crate::message::{Message, QoS};
+use crate::reconnect::Reconnect;
 use crate::time::Timestamp;
-
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    /// When the next try is due at `at`.
-    Down {
-        at: Timestamp,
-    },
-    Connecting,
-    Up {
-        since: Timestamp,
-    },
-}
 
 /// What becomes of a reaction.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,10 +23,7 @@ pub enum Sent {
 /// The link to the local side. A front door of our own is always up.
 #[derive(Debug)]
 pub struct Link {
-    state: State,
-    tries: u32,
-    backoff: (u64, u64),
-    random: SplitMix,
+    reconnect: Reconnect,
     waiting: VecDeque<Arc<Message>>,
     waiting_max: usize,
 }
@@ -45,53 +31,32 @@ pub struct Link {
 impl Link {
     pub fn new(limits: &Limits, seed: u64) -> Link {
         Link {
-            state: State::Down { at: Timestamp(0) },
-            tries: 0,
-            backoff: (limits.backoff_min_ms, limits.backoff_max_ms),
-            random: SplitMix(seed),
+            reconnect: Reconnect::new((limits.backoff_min_ms, limits.backoff_max_ms), seed),
             waiting: VecDeque::new(),
             waiting_max: limits.local_waiting_max,
         }
     }
 
     pub fn is_up(&self) -> bool {
-        matches!(self.state, State::Up { .. })
+        self.reconnect.is_up()
     }
 
     pub fn handle_up(&mut self, now: Timestamp) {
-        self.state = State::Up { since: now };
+        self.reconnect.handle_up(now);
     }
 
     /// The broker is gone. Returns the wait before the next try.
     pub fn handle_down(&mut self, now: Timestamp) -> Duration {
-        let (min, max) = self.backoff;
-        // A link that breaks as soon as it is up has not come back: its next try is no first one.
-        let lasted = matches!(self.state, State::Up { since } if now.since(since).as_millis() >= u128::from(max));
-        if lasted {
-            self.tries = 0;
-        }
-        let full = min.saturating_mul(1 << self.tries.min(20)).min(max);
-        self.tries += 1;
-        // Between half and all of it, so that a hundred gateways do not knock at the same instant.
-        let wait = Duration::from_millis(full / 2 + self.random.below(full / 2 + 1));
-        self.state = State::Down { at: now.after(wait) };
-        wait
+        self.reconnect.handle_down(now)
     }
 
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        match self.state {
-            State::Down { at } => Some(at),
-            State::Connecting | State::Up { .. } => None,
-        }
+        self.reconnect.poll_timeout()
     }
 
     /// Whether the broker is to be tried now.
     pub fn handle_timeout(&mut self, now: Timestamp) -> bool {
-        let due = matches!(self.state, State::Down { at } if at <= now);
-        if due {
-            self.state = State::Connecting;
-        }
-        due
+        self.reconnect.handle_timeout(now)
     }
 
     pub fn send(&mut self, message: Arc<Message>) -> Sent {
@@ -115,28 +80,13 @@ impl Link {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): enough for jitter, and the same for the same seed.
-#[derive(Debug)]
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound.max(1)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::time::WallTime;
     use crate::topic::Topic;
 
-    const LIMITS: Limits =
-        Limits { backoff_min_ms: 100, backoff_max_ms: 1000, local_waiting_max: 1, ..Limits::DEV };
+    const LIMITS: Limits = Limits { local_waiting_max: 1, ..Limits::DEV };
 
     fn message(qos: QoS) -> Arc<Message> {
         Arc::new(Message {
@@ -148,31 +98,8 @@ mod tests {
             source: Arc::from("s"),
             at: WallTime::default(),
             hops: 0,
+            mark: None,
         })
-    }
-
-    #[test]
-    fn waits_longer_each_time_and_never_too_long() {
-        let mut link = Link::new(&LIMITS, 1);
-        assert!(link.handle_timeout(Timestamp(0)), "the first try is at once");
-        assert!(!link.handle_timeout(Timestamp(0)), "and only once");
-        let mut now = Timestamp(0);
-        for full in [100, 200, 400, 800, 1000, 1000] {
-            let wait = link.handle_down(now).as_millis();
-            assert!((full / 2..=full).contains(&wait), "{wait} of {full}");
-            now = link.poll_timeout().expect("a next try");
-            assert!(link.handle_timeout(now));
-        }
-        link.handle_up(now);
-        assert_eq!(link.poll_timeout(), None);
-        let soon = Timestamp(now.0 + 999);
-        assert!(
-            link.handle_down(soon).as_millis() >= 500,
-            "it broke at once: goes on waiting long"
-        );
-        link.handle_up(soon);
-        let late = Timestamp(soon.0 + 1000);
-        assert!(link.handle_down(late).as_millis() <= 100, "it lasted: starts over");
     }
 
     #[test]

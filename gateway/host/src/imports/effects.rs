@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tidegate_abi::{Errno, LOG_BYTES_MAX, level, publish_flags};
-use tidegate_core::job::{LogLine, Publish};
+use tidegate_abi::{Errno, LOG_BYTES_MAX, level, publish_flags, send_priority};
+use tidegate_core::job::{LogLine, Publish, Send};
 use tidegate_core::message::QoS;
+use tidegate_core::record::PRIORITY_MAX;
 use tidegate_core::topic::Topic;
 
 use super::{Answer, Call};
@@ -50,11 +51,44 @@ pub(super) fn publish(call: &mut Call<'_>) -> Answer {
     Ok(0)
 }
 
-/// `(stream, slen, pay, plen, prio, ttl_s) -> i32`: this host has no uplink yet.
+/// `(stream, slen, pay, plen, prio, ttl_s) -> i32`: 0.
 pub(super) fn send(call: &mut Call<'_>) -> Answer {
-    call.range(0)?;
-    call.range(2)?;
-    Err(Errno::Unsupported.into())
+    let (stream, payload) = (call.range(0)?, call.range(2)?);
+    if call.guest.current.is_none() {
+        return Err(Errno::Unsupported.into());
+    }
+    let priority = match call.i32(4) {
+        send_priority::OWN => None,
+        priority => Some(checked_priority(priority)?),
+    };
+    let ttl_s = u32::try_from(call.i32(5)).map_err(|_| Errno::Argument)?;
+    let guest = &mut *call.guest;
+    if payload.len() > guest.caps.record_bytes_max {
+        return Err(Errno::TooLarge.into());
+    }
+    guest.meter.charge(stream.len() as u64 * BYTE_FUEL)?;
+    guest.meter.charge_copy(payload.len())?;
+    let stream = std::str::from_utf8(&call.memory[stream]).map_err(|_| Errno::Argument)?;
+    if !guest.manifest.grants.may_send(stream) {
+        return Err(Errno::NotPermitted.into());
+    }
+    let stream = guest.streams.find(stream).ok_or(Errno::NotFound)?.id;
+    if guest.sends.len() >= guest.caps.sends_max as usize {
+        guest.over("sends_max");
+        return Err(Errno::Quota.into());
+    }
+    if !guest.weigh(payload.len() + EFFECT_OVERHEAD_BYTES) {
+        guest.over("effects_bytes_max");
+        return Err(Errno::Quota.into());
+    }
+    let payload = Arc::from(&call.memory[payload]);
+    guest.sends.push(Send { stream, payload, priority, ttl_s });
+    Ok(0)
+}
+
+fn checked_priority(priority: i32) -> Result<u8, Errno> {
+    let priority = u8::try_from(priority).map_err(|_| Errno::Argument)?;
+    if priority <= PRIORITY_MAX { Ok(priority) } else { Err(Errno::Argument) }
 }
 
 /// `(level, msg, len)`: one line. What is not UTF-8, or would end the line, is replaced.

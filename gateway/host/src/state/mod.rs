@@ -4,4 +4,4 @@ mod overlay;
 mod table;
 
 pub(crate) use overlay::{Overlay, StateLimits};
-pub use table::{Entry, Table};
+pub use table::Table;

@@ -78,9 +78,9 @@ impl Overlay {
                 Some(Seen { value, version: table.version() + 1 })
             }
             Err(_) => {
-                let (_, entry) = table.get(key)?;
-                let seen = Seen { value: &entry.value, version: entry.version };
-                entry.is_live(at_us).then_some(seen)
+                let (_, value) = table.get(key)?;
+                let seen = Seen { value: &value.bytes, version: value.version };
+                value.is_live(at_us).then_some(seen)
             }
         }
     }
@@ -135,8 +135,8 @@ impl Overlay {
                         return Some(&write.key);
                     }
                 } else {
-                    let (key, entry) = theirs.next()?;
-                    if entry.is_live(at_us) {
+                    let (key, value) = theirs.next()?;
+                    if value.is_live(at_us) {
                         return Some(key);
                     }
                 }
@@ -161,7 +161,7 @@ impl Overlay {
                 Place {
                     at: Err(at),
                     stored: stored.map(|(key, _)| key),
-                    weight: weight(stored.map(|(_, entry)| &entry.value)),
+                    weight: weight(stored.map(|(_, value)| &value.bytes)),
                 }
             }
         }
@@ -211,11 +211,9 @@ impl Overlay {
     /// Deletes some of what has expired, after a walk over the whole table. These are writes like any
     /// other, so that a journal knows of them.
     pub fn purge(&mut self, table: &Table, at_us: i64) {
-        for (key, entry) in table.iter().filter(|(_, entry)| !entry.is_live(at_us)).take(PURGE_MAX)
-        {
+        for (key, _) in table.iter().filter(|(_, value)| !value.is_live(at_us)).take(PURGE_MAX) {
             let place = self.find(table, key);
             if place.at.is_err() {
-                debug_assert!(entry.expires_us.is_some());
                 self.put_unchecked(place, key, None, 0);
             }
         }

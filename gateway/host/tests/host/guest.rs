@@ -63,7 +63,7 @@ pub fn manifest() -> Manifest {
         limits: HandlerLimits { fuel: 1_000_000, memory_kib: 256, deadline_ms: 100, publishes: 4 },
         grants: Grants {
             publish: vec![Filter::new("devices/+/cmd").expect("a filter")],
-            ..Grants::default()
+            send: vec!["limit".to_owned(), "temp".to_owned()],
         },
         isolation: Isolation::Event,
         react: React::Now,
@@ -107,6 +107,7 @@ pub fn event(id: u64, payload: impl AsRef<[u8]>, at_us: i64) -> Event {
         source: "device-7".into(),
         at: WallTime { unix_us: at_us, quality: ClockQuality::Floor },
         hops: 0,
+        mark: None,
     };
     Event { id, message: Arc::new(message), ticket: None, attempt: 0, first: false }
 }

@@ -215,7 +215,7 @@ fn a_hostile_handler_harms_no_neighbour() {
     for count in 1..20i64 {
         assert_eq!(once(&mut hostile).verdict, OUT_OF_FUEL);
         assert_eq!(once(&mut neighbour).verdict, Verdict::Done);
-        assert_eq!(*neighbour.state().get(b"key").expect("counted").1.value, count.to_le_bytes());
+        assert_eq!(*neighbour.state().get(b"key").expect("counted").1.bytes, count.to_le_bytes());
     }
     assert!(hostile.state().is_empty());
 }

@@ -12,7 +12,6 @@ const NOT_FOUND: i32 = -3;
 const NOT_PERMITTED: i32 = -4;
 const TOO_LARGE: i32 = -5;
 const QUOTA: i32 = -7;
-const UNSUPPORTED: i32 = -10;
 
 /// Every pointer of every host function, at the places where it must be refused.
 #[test]
@@ -189,14 +188,6 @@ fn a_publish_flood_ends_at_the_quota_and_the_quota_is_named() {
     assert!(outcome.publishes.is_empty(), "a failed event has no effects");
     let mut instance = loaded(&handler(&format!("{FLOOD} (i32.const 0)")));
     assert_eq!(once(&mut instance).publishes.len(), 4, "a handler may live with the quota");
-}
-
-#[test]
-fn send_is_not_offered_yet() {
-    check(
-        "(call $send (i32.const 16) (i32.const 3) (i32.const 32) (i32.const 5) (i32.const 0) (i32.const 0))",
-        UNSUPPORTED,
-    );
 }
 
 fn logs(instance: &mut Instance) -> (Vec<LogLine>, u32) {

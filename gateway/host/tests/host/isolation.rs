@@ -154,7 +154,7 @@ fn memory_lives_on_where_the_manifest_says_so_until_a_failure() {
         .collect();
     assert_eq!(counts, [Some(1), Some(2), None, Some(1)]);
     assert_eq!(outcomes[2].verdict, Verdict::Failed(Failure::Trap("unreachable")));
-    assert_eq!(*instance.state().get(b"key").expect("counted").1.value, 3i64.to_le_bytes());
+    assert_eq!(*instance.state().get(b"key").expect("counted").1.bytes, 3i64.to_le_bytes());
 }
 
 #[test]
@@ -190,8 +190,8 @@ fn a_rested_instance_wakes_up_as_it_was() {
     for count in 1..4i64 {
         assert_eq!(once(&mut instance).verdict, Verdict::Done);
         instance.rest();
-        assert_eq!(*instance.state().get(b"key").expect("counted").1.value, count.to_le_bytes());
-        assert_eq!(*instance.state().get(b"value").expect("written").1.value, [40]);
+        assert_eq!(*instance.state().get(b"key").expect("counted").1.bytes, count.to_le_bytes());
+        assert_eq!(*instance.state().get(b"value").expect("written").1.bytes, [40]);
         instance.tidy();
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tidegate_core::manifest::{Grants, Manifest};
 use tidegate_host::{Caps, Reset, load};
 
 use crate::guest::*;
@@ -231,19 +230,27 @@ fn facts_say_what_a_module_is() {
 
 #[test]
 fn an_import_that_the_manifest_grants_nothing_of_is_refused_by_name() {
-    let module = wasm(
-        r#"(module
-            (import "tidegate1" "publish" (func (param i32 i32 i32 i32 i32) (result i32)))
-            (memory (export "memory") 1)
-            (func (export "tidegate_inbox") (result i64) (i64.const 0x40000000400))
-            (func (export "on_event") (param i32) (result i32) (i32.const 0)))"#,
-    );
-    let granted = load(&module, Arc::new(manifest()), &Caps::DEV, 1);
-    assert!(granted.is_ok());
-    let manifest = Manifest { grants: Grants::default(), ..manifest() };
-    let Err(error) = load(&module, Arc::new(manifest), &Caps::DEV, 1) else {
-        panic!("it must be refused");
-    };
-    assert!(error.to_string().contains("`tidegate1.publish`"), "{error}");
-    assert!(error.to_string().contains("[grants] publish"), "{error}");
+    for (name, parameters) in
+        [("publish", "i32 i32 i32 i32 i32"), ("send", "i32 i32 i32 i32 i32 i32")]
+    {
+        let module = wasm(&format!(
+            r#"(module
+                (import "tidegate1" "{name}" (func (param {parameters}) (result i32)))
+                (memory (export "memory") 1)
+                (func (export "tidegate_inbox") (result i64) (i64.const 0x40000000400))
+                (func (export "on_event") (param i32) (result i32) (i32.const 0)))"#,
+        ));
+        let granted = load(&module, Arc::new(manifest()), &Caps::DEV, 1);
+        assert!(granted.is_ok());
+        let mut poor = manifest();
+        match name {
+            "publish" => poor.grants.publish.clear(),
+            _ => poor.grants.send.clear(),
+        }
+        let Err(error) = load(&module, Arc::new(poor), &Caps::DEV, 1) else {
+            panic!("it must be refused");
+        };
+        assert!(error.to_string().contains(&format!("`tidegate1.{name}`")), "{error}");
+        assert!(error.to_string().contains(&format!("[grants] {name}")), "{error}");
+    }
 }

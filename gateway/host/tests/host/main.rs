@@ -6,6 +6,7 @@ mod hostile;
 mod imports;
 mod isolation;
 mod loading;
+mod send;
 mod slices;
 mod state;
 mod tight;

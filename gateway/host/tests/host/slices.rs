@@ -152,7 +152,7 @@ fn a_retry_ends_the_job() {
         let verdicts: Vec<_> = outcomes.iter().map(|outcome| outcome.verdict.clone()).collect();
         assert_eq!(verdicts, [Verdict::Done, Verdict::Done, Verdict::Retry]);
         assert!(outcomes[2].writes.is_empty());
-        assert_eq!(*instance.state().get(b"key").expect("counted").1.value, 2i64.to_le_bytes());
+        assert_eq!(*instance.state().get(b"key").expect("counted").1.bytes, 2i64.to_le_bytes());
         assert!(!instance.is_parked());
     }
 }

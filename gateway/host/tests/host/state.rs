@@ -103,7 +103,7 @@ fn counters_count() {
     check(&all(&[&add(i64::MAX), &add(1)]), -1);
     let mut instance = loaded(&handler(&add(2)));
     run(&mut instance, events(3));
-    assert_eq!(*instance.state().get(b"key").expect("written").1.value, 6i64.to_le_bytes());
+    assert_eq!(*instance.state().get(b"key").expect("written").1.bytes, 6i64.to_le_bytes());
 }
 
 #[test]

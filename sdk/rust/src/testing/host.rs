@@ -6,11 +6,11 @@ use std::vec::Vec;
 
 use tidegate_abi::{
     Errno, JSON_PATH_BYTES_MAX, LOG_BYTES_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX, clock,
-    field, level, publish_flags,
+    field, level, publish_flags, send_priority,
 };
 
 use super::json;
-use super::{Message, Outcome, Published, World};
+use super::{Message, Outcome, Published, Sent, World};
 use crate::{Level, QoS, Result};
 
 /// One event while the handler runs.
@@ -20,6 +20,7 @@ struct Call {
     payload: Vec<u8>,
     source: String,
     published: Vec<Published>,
+    sent: Vec<Sent>,
     logs: Vec<(Level, String)>,
 }
 
@@ -39,19 +40,20 @@ pub(super) fn run(
         payload: message.payload.into(),
         source: message.source.into(),
         published: Vec::new(),
+        sent: Vec::new(),
         logs: Vec::new(),
     };
     CALL.set(Some(call));
     let result = handle();
     let call = CALL.take().expect("only this function takes the call away");
-    let published = match result {
+    let (published, sent) = match result {
         Ok(()) => {
             *world = call.world;
-            call.published
+            (call.published, call.sent)
         }
-        Err(_) => Vec::new(),
+        Err(_) => Default::default(),
     };
-    Outcome { result, published, logs: call.logs }
+    Outcome { result, published, sent, logs: call.logs }
 }
 
 fn with<T>(act: impl FnOnce(&mut Call) -> T) -> T {
@@ -156,8 +158,22 @@ pub(crate) fn publish(topic: &[u8], payload: &[u8], flags: i32) -> i32 {
     })
 }
 
-pub(crate) fn send(_stream: &[u8], _payload: &[u8], _priority: i32, _ttl_s: i32) -> i32 {
-    Errno::Unsupported.code()
+pub(crate) fn send(stream: &[u8], payload: &[u8], priority: i32, ttl_s: i32) -> i32 {
+    let priority = match priority {
+        send_priority::OWN => None,
+        0..=send_priority::HIGHEST => Some(priority as u8),
+        _ => return Errno::Argument.code(),
+    };
+    let (Ok(ttl_s), Ok(stream)) = (u32::try_from(ttl_s), core::str::from_utf8(stream)) else {
+        return Errno::Argument.code();
+    };
+    with(|call| {
+        if !call.world.streams.contains(stream) {
+            return Errno::NotPermitted.code();
+        }
+        call.sent.push(Sent { stream: stream.into(), payload: payload.into(), priority, ttl_s });
+        0
+    })
 }
 
 pub(crate) fn log(code: i32, line: &[u8]) {

@@ -26,7 +26,7 @@ use std::vec::Vec;
 
 use crate::{Answer, Event};
 
-pub use outcome::{Outcome, Published};
+pub use outcome::{Outcome, Published, Sent};
 pub use record::Message;
 use world::World;
 
@@ -51,6 +51,13 @@ impl Harness {
     #[must_use]
     pub fn grant(mut self, filter: &str) -> Harness {
         self.world.grants.push(filter.into());
+        self
+    }
+
+    /// Adds a stream to `[grants] send`, and to the gateway's streams.
+    #[must_use]
+    pub fn grant_send(mut self, stream: &str) -> Harness {
+        self.world.streams.insert(stream.into());
         self
     }
 

@@ -6,11 +6,12 @@ use std::vec::Vec;
 
 use crate::{Level, QoS, Result};
 
-/// What one event produced. `published` is empty unless `result` is `Ok`.
+/// What one event produced. `published` and `sent` are empty unless `result` is `Ok`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub result: Result,
     pub published: Vec<Published>,
+    pub sent: Vec<Sent>,
     pub logs: Vec<(Level, String)>,
 }
 
@@ -42,6 +43,41 @@ impl fmt::Debug for Published {
         write!(f, "({:?}, {:?})", self.topic, self.text())?;
         if self.qos != QoS::AtMostOnce || self.retain {
             write!(f, " {:?}, retain: {}", self.qos, self.retain)?;
+        }
+        Ok(())
+    }
+}
+
+/// One record for upstream.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sent {
+    pub stream: String,
+    pub payload: Vec<u8>,
+    /// `None` is the stream's own.
+    pub priority: Option<u8>,
+    /// 0 is the stream's own.
+    pub ttl_s: u32,
+}
+
+impl Sent {
+    /// The payload as text, with what is no UTF-8 replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.payload).into_owned()
+    }
+}
+
+/// Compares stream and payload.
+impl PartialEq<(&str, &str)> for Sent {
+    fn eq(&self, (stream, payload): &(&str, &str)) -> bool {
+        self.stream == *stream && self.payload == payload.as_bytes()
+    }
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({:?}, {:?})", self.stream, self.text())?;
+        if self.priority.is_some() || self.ttl_s > 0 {
+            write!(f, " priority: {:?}, ttl_s: {}", self.priority, self.ttl_s)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! What the handler under test can see and change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::string::String;
 use std::vec::Vec;
 
@@ -19,6 +19,8 @@ pub(super) struct World {
     version: u64,
     pub config: BTreeMap<String, String>,
     pub grants: Vec<String>,
+    /// Streams that are granted and configured.
+    pub streams: BTreeSet<String>,
     pub publishes_max: usize,
     pub event_id: u64,
     pub wall_us: i64,
@@ -33,6 +35,7 @@ impl Default for World {
             version: 0,
             config: BTreeMap::new(),
             grants: Vec::new(),
+            streams: BTreeSet::new(),
             publishes_max: usize::MAX,
             event_id: 0,
             wall_us: 1_767_225_600_000_000,

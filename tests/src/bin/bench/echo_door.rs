@@ -127,6 +127,7 @@ fn answer(message: &Message) -> Option<Message> {
         payload: format!("{{\"fan\":\"on\",\"ewma\":71.3,\"seq\":{seq}}}").into_bytes().into(),
         source: "echo".into(),
         hops: 1,
+        mark: None,
         ..message.clone()
     })
 }

@@ -77,6 +77,7 @@ fn event(number: u64) -> Result<Event, Problem> {
         source: "device".into(),
         at: WallTime::default(),
         hops: 0,
+        mark: None,
     };
     Ok(Event { id: number, message: Arc::new(message), ticket: None, attempt: 0, first: false })
 }

@@ -1,0 +1,168 @@
+//! Handlers: deployed, run, and what their events bring about.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use super::Gateway;
+use super::durable::Lasting;
+use crate::effect::{DropReason, Effect, Report};
+use crate::job::{Event, EventOutcome, Failure, HandlerId, Outcome, Publish, Verdict};
+use crate::local::Sent;
+use crate::manifest::Manifest;
+use crate::message::Message;
+use crate::planted::{Bug, planted};
+use crate::time::Timestamp;
+
+impl Gateway {
+    pub(super) fn handle_deploy(&mut self, handler: HandlerId, manifest: Arc<Manifest>) {
+        let full = if self.schedule.len() >= self.limits.handlers_max {
+            Some("the board allows no more handlers (limits.handlers_max)")
+        } else if !self.routes.has_room(manifest.triggers.len()) {
+            Some("the board allows no more triggers (limits.filters_max)")
+        } else {
+            None
+        };
+        if let Some(reason) = full {
+            let (name, reason) = (manifest.name.clone(), String::from(reason));
+            return self.report(Report::HandlerRejected { handler, name, reason });
+        }
+        self.routes.insert(handler, &manifest.triggers);
+        self.schedule.insert(handler);
+        self.deployments.insert(handler, manifest);
+        self.effects.push_back(Effect::Check { handler });
+    }
+
+    pub(super) fn handle_checked(&mut self, handler: HandlerId, result: Result<(), String>) {
+        let name = self.deployments.told_name(handler);
+        match result {
+            Ok(()) => {
+                self.deployments.check(handler);
+                self.schedule.start(handler);
+                self.report(Report::HandlerActive { handler, name });
+                if self.local.is_up() {
+                    self.subscribe();
+                }
+            }
+            Err(reason) => {
+                self.routes.remove(handler);
+                self.deployments.remove(handler);
+                for event in self.schedule.remove(handler) {
+                    self.intake.give(&event.message);
+                    self.end(event.ticket, false);
+                }
+                self.report(Report::HandlerRejected { handler, name, reason });
+            }
+        }
+    }
+
+    /// Tells the local side of the triggers that it does not know.
+    pub(super) fn subscribe(&mut self) {
+        for (handler, filter) in self.deployments.take_unsubscribed() {
+            self.effects.push_back(Effect::Subscribe { handler: Some(handler), filter });
+        }
+    }
+
+    pub(super) fn handle_local_up(&mut self, now: Timestamp, session_present: bool) {
+        self.local.handle_up(now);
+        if !session_present {
+            self.deployments.forget_subscriptions();
+            for forward in &self.outbox.streams().forwards {
+                let filter = forward.from.clone();
+                self.effects.push_back(Effect::Subscribe { handler: None, filter });
+            }
+        }
+        self.subscribe();
+        while let Some(message) = self.local.poll_waiting() {
+            self.effects.push_back(Effect::Publish(message));
+        }
+    }
+
+    pub(super) fn handle_outcome(&mut self, now: Timestamp, mut outcome: Outcome) {
+        let id = outcome.job.handler;
+        let finished = self.schedule.finish(now, &mut outcome);
+        let mut events = core::mem::take(&mut outcome.job.events);
+        let mut last_failure = None;
+        for (event, result) in events.drain(..).zip(outcome.events) {
+            let failed = self.handle_event(id, &event, result);
+            if !(planted(Bug::CreditLeak) && failed.is_some()) {
+                self.intake.give(&event.message);
+            }
+            last_failure = failed.or(last_failure);
+        }
+        self.schedule.recycle(events);
+        if finished.released {
+            self.report(Report::HandlerReleased { handler: id });
+        }
+        if let (Some(wait), Some(last)) = (finished.quarantined, last_failure) {
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            self.report(Report::HandlerQuarantined { handler: id, wait_ms, last });
+            for event in self.schedule.drain(id) {
+                self.intake.give(&event.message);
+                self.skip(id, &event.message, event.ticket);
+                self.end_if_large();
+            }
+        }
+    }
+
+    /// What one event did: counts it, lets its reactions out, tells of its failure and gives it back.
+    pub(super) fn handle_event(
+        &mut self,
+        id: HandlerId,
+        event: &Event,
+        result: EventOutcome,
+    ) -> Option<Failure> {
+        self.deployments.count_event(id, event, &result);
+        let Some(name) = self.deployments.name(id).cloned() else {
+            self.end(event.ticket, false);
+            return None;
+        };
+        for line in result.logs {
+            self.report(Report::HandlerLog { handler: id, line });
+        }
+        let lasting =
+            Lasting { writes: result.writes, version: result.version, sends: result.sends };
+        let lasts = self.commit_event(&name, event, lasting);
+        self.react_when(self.deployments.react(id), &name, event, result.publishes, lasts);
+        let failure = match result.verdict {
+            Verdict::Failed(failure) => Some(failure),
+            Verdict::Done | Verdict::Retry => None,
+        };
+        if let Some(failure) = &failure {
+            let (event_id, failure) = (event.id, failure.clone());
+            self.report(Report::EventFailed { handler: id, event_id, failure });
+        }
+        let mut lasts = lasts;
+        if let (Some(failure), Some(_)) = (&failure, event.ticket) {
+            lasts = self.bury_event(&name, failure, &event.message);
+        }
+        self.end(event.ticket, lasts);
+        self.end_if_large();
+        failure
+    }
+
+    /// A handler's publish goes out on the local side, and to the handlers that it wakes.
+    pub(super) fn react(&mut self, name: &Arc<str>, cause: &Message, publish: Publish) {
+        let Publish { topic, payload, qos, retain } = publish;
+        let message = Arc::new(Message {
+            topic,
+            payload,
+            qos,
+            retain,
+            dup: false,
+            source: Arc::clone(name),
+            at: cause.at,
+            hops: cause.hops.saturating_add(1),
+            mark: None,
+        });
+        let inside = self.local.routes_inside();
+        let comes_back = !inside && self.routes.wakes_any(message.topic.as_str());
+        match self.local.send(Arc::clone(&message), comes_back) {
+            Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),
+            Sent::Waits => {}
+            Sent::Dropped => self.count_drop(DropReason::LocalDown),
+        }
+        if inside {
+            self.route(&message, None);
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The bytes of MQTT 3.1.1 and 5, as far as an uplink needs them. rumqttc writes and reads the packets; its event
+//! loop is not used: it flushes each packet by itself, and it cannot tell a slow TCP connect from a slow CONNACK.
+
+use bytes::{Bytes, BytesMut};
+use rumqttc::mqttbytes::{self as mqtt, v4};
+use rumqttc::v5::mqttbytes::{self as mqtt5, v5};
+use tidegate_config::{BrokerSettings, Protocol};
+use tidegate_envelope::Encoded;
+
+/// Longest packet that is taken from the broker: acks, and reasons in words.
+const INCOMING_BYTES_MAX: u32 = 64 * 1024;
+
+/// From this code on, a reason is a failure (MQTT 5, 2.4).
+pub(super) const FAILURE: u8 = 0x80;
+
+/// What the broker agreed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Accepted {
+    /// Messages of QoS 1 that it takes before it has acked the first.
+    pub receive_max: u16,
+    pub packet_bytes_max: usize,
+    /// When it wants another than we asked for; 0 is never.
+    pub keep_alive_s: Option<u16>,
+}
+
+/// One packet from the broker.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// When it has taken our connection.
+    Accepted(Accepted),
+    /// When it has not, and why.
+    Rejected(String),
+    /// When it has dealt with a message; below [`FAILURE`] it has taken it.
+    Acked {
+        packet_id: u16,
+        code: u8,
+    },
+    Pong,
+    /// When it ends the connection, and why.
+    Bye(String),
+    /// When it sends what an uplink never asks for.
+    Other,
+}
+
+/// Writes and reads packets of one MQTT version.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wire(Protocol);
+
+impl Wire {
+    pub fn new(protocol: Protocol) -> Wire {
+        Wire(protocol)
+    }
+
+    /// Appends a CONNECT with a clean session.
+    ///
+    /// # Errors
+    /// When it cannot be one, such as a password that is too long.
+    pub fn connect(self, broker: &BrokerSettings, out: &mut BytesMut) -> Result<(), String> {
+        let login = broker.username.clone().map(|username| {
+            let password = broker.password.as_ref().map_or("", |secret| secret.expose());
+            (username, password.to_owned())
+        });
+        match self.0 {
+            Protocol::V311 => {
+                let mut connect = v4::Connect::new(&broker.client_id);
+                connect.keep_alive = broker.keep_alive_s;
+                connect.login = login.map(|(username, password)| v4::Login { username, password });
+                connect.write(out).map(drop).map_err(|error| error.to_string())
+            }
+            Protocol::V5 => {
+                let properties = v5::ConnectProperties {
+                    max_packet_size: Some(INCOMING_BYTES_MAX),
+                    ..v5::ConnectProperties::new()
+                };
+                let connect = v5::Connect {
+                    keep_alive: broker.keep_alive_s,
+                    client_id: broker.client_id.clone(),
+                    clean_start: true,
+                    properties: Some(properties),
+                };
+                let login = login.map(|(username, password)| v5::Login { username, password });
+                connect.write(&None, &login, out).map(drop).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Appends a PUBLISH with QoS 1.
+    ///
+    /// # Errors
+    /// How long it would be, when that is more than `bytes_max`.
+    pub fn publish(
+        self,
+        topic: &str,
+        packet_id: u16,
+        encoded: Encoded,
+        bytes_max: usize,
+        out: &mut BytesMut,
+    ) -> Result<(), usize> {
+        let payload = Bytes::from(encoded.payload);
+        match self.0 {
+            Protocol::V311 => {
+                let mut publish = v4::Publish::from_bytes(topic, mqtt::QoS::AtLeastOnce, payload);
+                publish.pkid = packet_id;
+                fits(publish.size(), bytes_max)?;
+                publish.write(out).map(drop).map_err(|_| usize::MAX)
+            }
+            Protocol::V5 => {
+                let user_properties = encoded.properties;
+                let properties = (!user_properties.is_empty())
+                    .then(|| v5::PublishProperties { user_properties, ..Default::default() });
+                let publish = v5::Publish {
+                    qos: mqtt5::QoS::AtLeastOnce,
+                    topic: Bytes::copy_from_slice(topic.as_bytes()),
+                    pkid: packet_id,
+                    payload,
+                    properties,
+                    ..v5::Publish::default()
+                };
+                fits(publish.size(), bytes_max)?;
+                publish.write(out).map(drop).map_err(|_| usize::MAX)
+            }
+        }
+    }
+
+    pub fn ping(self, out: &mut BytesMut) {
+        // The same in both versions (3.12).
+        out.extend_from_slice(&[0xc0, 0]);
+    }
+
+    pub fn disconnect(self, out: &mut BytesMut) {
+        // The same in both versions (3.14): in 5, without a reason it is a normal end.
+        out.extend_from_slice(&[0xe0, 0]);
+    }
+
+    /// Takes one whole packet from the front of `incoming`, if there is one.
+    ///
+    /// # Errors
+    /// When what stands there is no packet of this version.
+    pub fn read(self, incoming: &mut BytesMut) -> Result<Option<Heard>, String> {
+        let before = incoming.len();
+        let read = match self.0 {
+            Protocol::V311 => read_v4(incoming),
+            Protocol::V5 => read_v5(incoming),
+        };
+        match read {
+            Ok(heard) => Ok(Some(heard)),
+            // "More bytes" inside a packet that was taken out whole is a packet that is none.
+            Err(None) if incoming.len() == before => Ok(None),
+            Err(why) => {
+                let why = why.unwrap_or_else(|| "a packet ends early".to_owned());
+                let hint = match self.0 {
+                    Protocol::V5 => {
+                        "; if it is older than MQTT 5, write uplink.protocol = \"3.1.1\""
+                    }
+                    Protocol::V311 => "",
+                };
+                Err(format!("it sends what is not MQTT {}: {why}{hint}", self.0.name()))
+            }
+        }
+    }
+}
+
+fn fits(bytes: usize, bytes_max: usize) -> Result<(), usize> {
+    if bytes <= bytes_max { Ok(()) } else { Err(bytes) }
+}
+
+/// `Err(None)` when there is not enough.
+fn read_v4(incoming: &mut BytesMut) -> Result<Heard, Option<String>> {
+    let packet = v4::Packet::read(incoming, INCOMING_BYTES_MAX as usize);
+    Ok(match packet {
+        Ok(v4::Packet::ConnAck(ack)) => match ack.code {
+            v4::ConnectReturnCode::Success => Heard::Accepted(Accepted {
+                receive_max: u16::MAX,
+                packet_bytes_max: usize::MAX,
+                keep_alive_s: None,
+            }),
+            v4::ConnectReturnCode::RefusedProtocolVersion => {
+                Heard::Rejected("it does not speak MQTT 3.1.1".to_owned())
+            }
+            v4::ConnectReturnCode::BadClientId => Heard::Rejected(BAD_CLIENT_ID.to_owned()),
+            v4::ConnectReturnCode::ServiceUnavailable => {
+                Heard::Rejected("it is not available at the moment".to_owned())
+            }
+            v4::ConnectReturnCode::BadUserNamePassword | v4::ConnectReturnCode::NotAuthorized => {
+                Heard::Rejected(NOT_AUTHORIZED.to_owned())
+            }
+        },
+        Ok(v4::Packet::PubAck(ack)) => Heard::Acked { packet_id: ack.pkid, code: 0 },
+        Ok(v4::Packet::PingResp) => Heard::Pong,
+        Ok(_) => Heard::Other,
+        Err(mqtt::Error::InsufficientBytes(_)) => return Err(None),
+        Err(error) => return Err(Some(error.to_string())),
+    })
+}
+
+/// `Err(None)` when there is not enough.
+fn read_v5(incoming: &mut BytesMut) -> Result<Heard, Option<String>> {
+    let packet = v5::Packet::read(incoming, Some(INCOMING_BYTES_MAX));
+    Ok(match packet {
+        Ok(v5::Packet::ConnAck(ack)) => connack(&ack),
+        Ok(v5::Packet::PubAck(ack)) => Heard::Acked { packet_id: ack.pkid, code: code(ack.reason) },
+        Ok(v5::Packet::PingResp(_)) => Heard::Pong,
+        Ok(v5::Packet::Disconnect(bye)) => {
+            let words = bye.properties.and_then(|properties| properties.reason_string);
+            let words = words.map_or(String::new(), |words| format!(": {words}"));
+            Heard::Bye(format!(
+                "it ended the connection: {:?} (0x{:02x}){words}",
+                bye.reason_code, bye.reason_code as u8
+            ))
+        }
+        Ok(_) => Heard::Other,
+        Err(mqtt5::Error::InsufficientBytes(_)) => return Err(None),
+        Err(error) => return Err(Some(error.to_string())),
+    })
+}
+
+const BAD_CLIENT_ID: &str = "it does not take our client identifier (uplink.client_id)";
+const NOT_AUTHORIZED: &str = "it refused our user name, password or certificate (uplink.username, uplink.password_file, uplink.cert)";
+
+fn connack(ack: &v5::ConnAck) -> Heard {
+    use v5::ConnectReturnCode as Code;
+    let properties = ack.properties.as_ref();
+    match ack.code {
+        Code::Success => {}
+        Code::ClientIdentifierNotValid | Code::BadClientId => {
+            return Heard::Rejected(BAD_CLIENT_ID.to_owned());
+        }
+        Code::BadUserNamePassword | Code::NotAuthorized => {
+            return Heard::Rejected(NOT_AUTHORIZED.to_owned());
+        }
+        other => {
+            let words = properties.and_then(|properties| properties.reason_string.as_deref());
+            let words = words.map_or(String::new(), |words| format!(": {words}"));
+            return Heard::Rejected(format!("it refused the connection: {other:?}{words}"));
+        }
+    }
+    if properties.is_some_and(|properties| properties.max_qos == Some(0)) {
+        return Heard::Rejected("it takes nothing with QoS 1".to_owned());
+    }
+    let limit = properties.and_then(|properties| properties.max_packet_size);
+    Heard::Accepted(Accepted {
+        receive_max: properties.and_then(|properties| properties.receive_max).unwrap_or(u16::MAX),
+        packet_bytes_max: limit.map_or(usize::MAX, |limit| limit as usize),
+        keep_alive_s: properties.and_then(|properties| properties.server_keep_alive),
+    })
+}
+
+/// The number of a reason (MQTT 5, 3.4.2.1).
+const fn code(reason: v5::PubAckReason) -> u8 {
+    match reason {
+        v5::PubAckReason::Success => 0x00,
+        v5::PubAckReason::NoMatchingSubscribers => 0x10,
+        v5::PubAckReason::UnspecifiedError => 0x80,
+        v5::PubAckReason::ImplementationSpecificError => 0x83,
+        v5::PubAckReason::NotAuthorized => 0x87,
+        v5::PubAckReason::TopicNameInvalid => 0x90,
+        v5::PubAckReason::PacketIdentifierInUse => 0x91,
+        v5::PubAckReason::QuotaExceeded => 0x97,
+        v5::PubAckReason::PayloadFormatInvalid => 0x99,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// xorshift64* (Vigna 2016): the same bytes in every run.
+    struct Random(u64);
+
+    impl Random {
+        fn next(&mut self) -> u64 {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+        }
+    }
+
+    /// One packet of each kind, with properties where there are some.
+    const PACKETS: [&[u8]; 8] = [
+        b"\x20\x02\x00\x00",
+        b"\x20\x13\x00\x00\x10\x21\x00\x05\x27\x00\x00\x10\x00\x13\x00\x1e\x1f\x00\x02ok",
+        b"\x40\x02\x00\x07",
+        b"\x40\x0c\x00\x07\x87\x08\x1f\x00\x05never",
+        b"\xd0\x00",
+        b"\xe0\x0b\x97\x09\x1f\x00\x06enough",
+        b"\x30\x08\x00\x01a\x03\x23\x00\x01x",
+        b"\x90\x06\x00\x01\x00\x01\x87\x00",
+    ];
+
+    /// The library behind it reads what any broker may send; if it panicked, the gateway would end.
+    #[test]
+    fn no_bytes_are_too_strange() {
+        let mut random = Random(1);
+        let (mut packets, mut nonsense) = (0, 0);
+        for _ in 0..200_000 {
+            let mut bytes = PACKETS[random.next() as usize % PACKETS.len()].to_vec();
+            for _ in 0..random.next() % 4 {
+                let at = random.next() as usize % bytes.len();
+                match random.next() % 3 {
+                    0 => bytes[at] = random.next() as u8,
+                    1 => bytes.truncate(at.max(1)),
+                    _ => bytes.insert(at, random.next() as u8),
+                }
+            }
+            for protocol in [Protocol::V5, Protocol::V311] {
+                let mut incoming = BytesMut::from(&bytes[..]);
+                match Wire::new(protocol).read(&mut incoming) {
+                    Ok(Some(_)) => packets += 1,
+                    Ok(None) => assert_eq!(incoming.len(), bytes.len()),
+                    Err(_) => nonsense += 1,
+                }
+            }
+        }
+        assert!(packets > 50_000 && nonsense > 50_000, "{packets} packets, {nonsense} nonsense");
+    }
+
+    #[test]
+    fn a_packet_in_pieces_is_read_when_it_is_whole() {
+        for packet in PACKETS {
+            let mut incoming = BytesMut::new();
+            for (at, byte) in packet.iter().enumerate() {
+                incoming.extend_from_slice(&[*byte]);
+                let read = Wire::new(Protocol::V5).read(&mut incoming);
+                if at + 1 < packet.len() {
+                    assert_eq!(read, Ok(None), "{packet:x?} up to {at}");
+                }
+            }
+        }
+    }
+}

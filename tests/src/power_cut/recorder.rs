@@ -1,0 +1,81 @@
+//! The preloaded recorder, from outside.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::{fs, process};
+
+use super::log::Log;
+use crate::programs;
+
+/// The C files of `tests/recorder`.
+const SOURCES: [&str; 3] = ["log.c", "contents.c", "names.c"];
+
+/// Records what programs change below one folder.
+#[derive(Debug)]
+pub struct Recorder {
+    folder: PathBuf,
+    log: PathBuf,
+    fault: Option<String>,
+}
+
+impl Recorder {
+    /// For changes below `folder`, which is there already. The log is a new file at `log`.
+    pub fn new(folder: &Path, log: &Path) -> Recorder {
+        let folder = folder.canonicalize().expect("the folder is there");
+        fs::write(log, []).expect("the log can be written");
+        Recorder { folder, log: log.to_owned(), fault: None }
+    }
+
+    /// Lets calls fail: `write:17:28` the 17th write (or length) with errno 28, `sync:5+:5` every sync from the
+    /// 5th on with errno 5. In each process for itself.
+    #[must_use]
+    pub fn with_fault(mut self, fault: &str) -> Recorder {
+        self.fault = Some(fault.to_owned());
+        self
+    }
+
+    /// Has a program that is about to be started recorded, and every program that it starts.
+    pub fn watch(&self, command: &mut Command) {
+        command
+            .env("LD_PRELOAD", library())
+            .env("TIDEGATE_RECORD_FOLDER", &self.folder)
+            .env("TIDEGATE_RECORD_LOG", &self.log);
+        if let Some(fault) = &self.fault {
+            command.env("TIDEGATE_RECORD_FAULT", fault);
+        }
+    }
+
+    /// Where the log ends now: what a program did before it said something lies before the mark that is taken
+    /// when it is heard. See [`Log::holds`].
+    pub fn mark(&self) -> u64 {
+        fs::metadata(&self.log).expect("the log is there").len()
+    }
+
+    /// What has been recorded so far.
+    pub fn log(&self) -> Log {
+        Log::read(&self.log).unwrap_or_else(|what| panic!("{}: {what}", self.log.display()))
+    }
+}
+
+/// The shared object, built once in a process.
+fn library() -> &'static Path {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(|| {
+        let target = programs::target_dir();
+        // Another test may be building it too: each under a name of its own, the last one stays.
+        let (building, built) =
+            (target.join(format!("recorder-{}.so", process::id())), target.join("recorder.so"));
+        let output = Command::new("cc")
+            .current_dir(programs::workspace().join("tests/recorder"))
+            .args(["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])
+            .arg(&building)
+            .args(SOURCES)
+            .args(["-ldl", "-lpthread"])
+            .output()
+            .expect("there is a C compiler");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::rename(&building, &built).expect("the target folder can be written");
+        built
+    })
+}

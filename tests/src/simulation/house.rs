@@ -1,0 +1,151 @@
+//! The gateway and its store: what dies when the power goes, and comes back from the disk.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tidegate_broker::Broker;
+use tidegate_core::job::HandlerId;
+use tidegate_core::limits::{CommitLimits, OutboxLimits};
+use tidegate_core::stream::Streams;
+use tidegate_core::{Durability, Gateway, Input, Limits, LocalSide, Timestamp};
+use tidegate_journal::{ModelDisk, Settings as JournalSettings};
+use tidegate_store::{ModelShelf, Settings as StoreSettings, Store};
+use tidegated::hub::{Hub, Local, ToStore};
+use tidegated::runner::{Runner, Source, Work};
+use tidegated::store_desk::StoreDesk;
+
+use super::disks::{Disks, Shared};
+use super::handlers::{self, CAPS, Folders};
+use super::random::Random;
+
+/// Small, so that every limit is reached often.
+pub const LIMITS: Limits = Limits {
+    messages_max: 64,
+    messages_bytes_max: 2048,
+    line_messages_max: 24,
+    failures_max: 2,
+    batch_messages_max: 4,
+    quarantine_min_ms: 50,
+    quarantine_max_ms: 400,
+    ..Limits::DEV
+};
+const COMMITS: CommitLimits =
+    CommitLimits { lazy_ms: 300, held_bytes_max: 2048, commit_bytes_max: 512, ..CommitLimits::DEV };
+const OUTBOX: OutboxLimits = OutboxLimits {
+    window: 4,
+    lane_bytes_max: 512,
+    fetch_bytes: 256,
+    ack_timeout_ms: 2_000,
+    progress_ms: 400,
+    announce_ms: 200,
+    dead_letters_per_s: 1_000_000,
+    ..OutboxLimits::DEV
+};
+/// Beyond `held_bytes_max`: what jobs that had begun, and a quarantine's dead letters, bring on top.
+pub const BEHIND_BYTES_MAX: usize = COMMITS.held_bytes_max + 8 * 1024;
+/// What must be free in the journal.
+const ROOM_BYTES: usize = 4096;
+pub const RECEIVE_MAX: u16 = 8;
+
+/// Small segments, so that all of it turns over often.
+fn settings(quota_bytes: u64, streams: Arc<Streams>) -> StoreSettings {
+    let journal = JournalSettings { segment_bytes: 16 * 1024, quota_bytes, ..Default::default() };
+    StoreSettings {
+        journal,
+        streams,
+        seen_max: COMMITS.seen_max,
+        memtable_bytes_max: 1024,
+        checkpoint_bytes: 24 * 1024,
+        export_bytes: 48 * 1024,
+        fetch_scan_bytes_max: 4096,
+    }
+}
+
+/// One run of the gateway, from power on to power off.
+pub struct House {
+    pub hub: Hub,
+    pub work: Vec<Work>,
+    desk: StoreDesk<Shared<ModelDisk>, Shared<ModelShelf>>,
+    disks: Disks,
+    todo: VecDeque<ToStore>,
+}
+
+impl House {
+    /// Starts a gateway on these disks.
+    ///
+    /// # Errors
+    /// Why it does not start.
+    pub fn start(
+        folders: &Folders,
+        disks: &Disks,
+        quota_bytes: u64,
+        seed: u64,
+    ) -> Result<House, String> {
+        let streams = Arc::new(handlers::streams());
+        let settings = settings(quota_bytes, Arc::clone(&streams));
+        let (journal, shelf) = (disks.journal.clone(), disks.shelf.clone());
+        let (store, opened) =
+            Store::open(journal, shelf, settings, seed).map_err(|error| error.to_string())?;
+        let mut runner = Runner::new(CAPS, Arc::clone(&streams), 75, seed);
+        opened.tables.into_iter().for_each(|state| runner.restore(state));
+        let mut deployed = Vec::new();
+        for (number, (module_path, manifest)) in folders.iter().enumerate() {
+            let handler = HandlerId(number as u16);
+            runner.add_source(handler, Source { module_path, manifest: Arc::clone(&manifest) });
+            deployed.push(Input::Deploy { handler, manifest });
+        }
+        let limits =
+            tidegate_broker::Limits { receive_max: RECEIVE_MAX, ..tidegate_broker::Limits::DEV };
+        let durability = Durability { commits: COMMITS, outbox: OUTBOX, streams, has_uplink: true };
+        let gateway = Gateway::new(LIMITS, LocalSide::FrontDoor, durability, seed);
+        let mut hub = Hub::new(gateway, Local::FrontDoor(Box::new(Broker::new(limits))), runner);
+        hub.handle_input(Timestamp(0), Input::Restored(opened.restored));
+        for input in deployed {
+            hub.handle_input(Timestamp(0), input);
+        }
+        let (work, todo, desk) = (Vec::new(), VecDeque::new(), StoreDesk::new(store, ROOM_BYTES));
+        Ok(House { hub, work, desk, disks: disks.clone(), todo })
+    }
+
+    /// The store does a piece of its work. False when the power went meanwhile.
+    pub fn store_step(&mut self, now: Timestamp, random: &mut Random) -> bool {
+        self.gather();
+        for _ in 0..random.below(4) {
+            let Some(what) = self.todo.pop_front() else {
+                break;
+            };
+            self.desk.take(what);
+        }
+        if random.chance(1, 2) {
+            self.desk.commit();
+        }
+        if random.chance(1, 10) {
+            self.desk.store().rest();
+        }
+        while let Some(said) = self.desk.poll_said() {
+            self.hub.handle_input(now, said);
+        }
+        !self.disks.journal.lend().is_down()
+    }
+
+    /// Takes what the hub has for the store.
+    pub fn gather(&mut self) {
+        while let Some(what) = self.hub.poll_store() {
+            self.todo.push_back(what);
+        }
+    }
+
+    /// Bytes of records that the store has not been able to look at.
+    pub fn behind_bytes(&self) -> usize {
+        let commits = self.todo.iter().map(|what| match what {
+            ToStore::Commit(commit) => commit.records.iter().map(|record| record.bytes()).sum(),
+            ToStore::Fetch(_) | ToStore::Evict(_) => 0,
+        });
+        commits.sum()
+    }
+
+    /// Whether the store has nothing to do.
+    pub fn is_stored(&mut self) -> bool {
+        self.todo.is_empty() && self.desk.gathered() == 0
+    }
+}
