@@ -74,6 +74,8 @@ pub struct Outbox {
     pace: Pace,
     paced_until: Option<Timestamp>,
     is_evicting: bool,
+    /// What the eviction that is going on was asked to keep: where it stood, and whether it is settled by now.
+    keeping: BTreeMap<u64, (Place, bool)>,
     /// The journal has no room for more records.
     is_full: bool,
     wants_room: bool,
@@ -111,6 +113,7 @@ impl Outbox {
             pace: Pace::new(limits.rate_per_s),
             paced_until: None,
             is_evicting: false,
+            keeping: BTreeMap::new(),
             is_full: false,
             wants_room: false,
             wants_connect: false,
@@ -283,6 +286,7 @@ impl Outbox {
     pub fn begin_anew(&mut self) {
         self.flights.clear();
         self.aside = None;
+        self.keeping.retain(|_, (_, is_settled)| *is_settled);
         if planted(Bug::WindowForgotten) {
             return;
         }
@@ -332,6 +336,9 @@ impl Outbox {
         }
         self.backlog.settle(record);
         self.lanes.retain(|lane| !lane.is_over());
+        if let Some((_, is_settled)) = self.keeping.get_mut(&record.seq) {
+            *is_settled = true;
+        }
         self.recount();
         self.settled += 1;
         if self.progress_due.is_none() {
@@ -373,17 +380,23 @@ impl Outbox {
             self.backlog.evict(loss);
         }
         if evicted.up_to == 0 {
+            self.keeping.clear();
             return;
         }
         // What was carried stands before everything that comes now.
         self.last_frame = self.last_frame.max(evicted.last_frame);
         for lane in &mut self.lanes {
-            let early = lane.settled_early().filter(|(place, _)| place.frame <= evicted.up_to);
-            self.settled_copies.extend(early.map(|(_, seq)| seq));
             lane.handle_evicted(evicted.up_to, evicted.carried_from);
         }
-        for flight in self.flights.values_mut() {
-            flight.is_carried |= flight.place.frame <= evicted.up_to;
+        for (seq, (place, is_settled)) in core::mem::take(&mut self.keeping) {
+            if place.frame > evicted.up_to {
+                continue;
+            }
+            if is_settled {
+                self.settled_copies.insert(seq);
+            } else if let Some(flight) = self.flights.get_mut(&seq) {
+                flight.is_carried = true;
+            }
         }
         self.sort_lanes();
         self.progress_due = Some(now);

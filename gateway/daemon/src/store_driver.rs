@@ -19,8 +19,6 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 /// How long nothing must have come before the store does what can wait: it must not delay a commit.
 const REST_AFTER: Duration = Duration::from_millis(200);
-/// Room that must be left in the journal, beyond what is about to be written.
-const ROOM_BYTES: usize = 512 * 1024;
 /// Between two looks at whether the thread has ended.
 const CLOSE_STEP: Duration = Duration::from_millis(1);
 /// The thread holds no deep structures; the rest is for sled.
@@ -83,7 +81,7 @@ impl StoreDriver {
         let (say, said) = replies::unbounded_channel();
         let patience = Duration::from_millis(u64::from(commit_ms));
         let work = Work {
-            desk: StoreDesk::new(store, ROOM_BYTES),
+            desk: StoreDesk::new(store),
             told,
             say,
             patience,

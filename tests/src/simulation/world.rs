@@ -288,7 +288,9 @@ impl<'a> World<'a> {
         }
         let behind = self.house.behind_bytes();
         if behind > BEHIND_BYTES_MAX {
-            return Err(format!("{behind} bytes of commits wait for the store, at most {BEHIND_BYTES_MAX} are allowed"));
+            return Err(format!(
+                "{behind} bytes of commits wait for the store, at most {BEHIND_BYTES_MAX} are allowed"
+            ));
         }
         Ok(())
     }

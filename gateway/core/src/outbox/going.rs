@@ -43,13 +43,18 @@ impl Outbox {
         self.next_record(now).or_else(|| self.next_fetch())
     }
 
-    fn evict(&self) -> Evict {
-        let mut under_way: Vec<u64> = self.flights.keys().copied().collect();
-        // Acked out of order: not to be counted as lost.
-        under_way.extend(self.lanes.iter().flat_map(Lane::settled_early).map(|(_, seq)| seq));
-        under_way.extend(&self.settled_copies);
-        under_way.extend(self.aside.as_ref().map(|(_, record)| record.seq));
+    /// What may not be given up although its span is not settled: it is on its way, or acked out of order, or a copy
+    /// of what is.
+    fn evict(&mut self) -> Evict {
+        let flights = self.flights.iter().map(|(seq, flight)| (*seq, (flight.place, false)));
+        self.keeping = flights.collect();
+        let early = self.lanes.iter().flat_map(Lane::settled_early);
+        self.keeping.extend(early.map(|(place, seq)| (seq, (place, true))));
+        let aside = self.aside.as_ref().map(|(_, record)| record.seq);
+        let mut under_way: Vec<u64> = self.keeping.keys().copied().collect();
+        under_way.extend(self.settled_copies.iter().copied().chain(aside));
         under_way.sort_unstable();
+        under_way.dedup();
         Evict { progress: self.progress(), under_way }
     }
 
