@@ -5,6 +5,8 @@ pub mod args;
 pub mod board;
 pub mod cmd;
 mod demo;
+mod duration;
 pub mod failure;
 mod shown;
+mod sizes;
 pub mod toolchain;

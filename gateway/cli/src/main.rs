@@ -59,7 +59,9 @@ fn help(command: &Command) -> String {
 }
 
 fn overview() -> String {
-    let mut text = String::from("tidegate: makes, builds and tries Tidegate handlers\n\nUsage:\n");
+    let mut text = String::from(
+        "tidegate: makes, builds and tries Tidegate handlers, and plans gateways for them\n\nUsage:\n",
+    );
     for command in COMMANDS {
         text.push_str(&format!("  tidegate {:<45} {}\n", command.usage, command.about));
     }

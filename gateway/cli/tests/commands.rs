@@ -180,12 +180,46 @@ fn bad_lines_name_their_number() {
 }
 
 #[test]
+fn a_plan_needs_a_board_and_numbers() {
+    let dir = folder("plan-wrong");
+    refused(&["plan", "--rate", "1", "--bytes", "1"], &dir, 64, &["--board is missing", "dev"]);
+    refused(&["plan", "--board", "pico"], &dir, 78, &["no board \"pico\"", "built in: dev"]);
+    refused(&["plan", "--board", "dve"], &dir, 78, &["did you mean \"dev\"", "Built in: dev"]);
+    refused(&["plan", "--board", "no/file.toml"], &dir, 78, &["no/file.toml"]);
+    let numbers = ["plan", "--board", "dev", "--bytes", "200"];
+    refused(&numbers, &dir, 64, &["--rate is missing"]);
+    refused(&[&numbers[..], &["--rate", "20", "--outage", "6"]].concat(), &dir, 64, &["no unit"]);
+    refused(&[&numbers[..], &["--rate", "20", "more"]].concat(), &dir, 64, &["`more`"]);
+}
+
+#[test]
+fn a_plan_is_a_table_or_one_json_object() {
+    let dir = folder("plan");
+    let line = ["plan", "--board", "dev", "--rate", "20", "--bytes", "200", "--outage", "6h"];
+    let table = tidegate(&line, &dir, "");
+    let table = String::from_utf8(table.stdout).expect("text");
+    for part in ["An outage of 6 h", "Flash, a day", "Memory", "Reckoned with", "Measured on"] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    let output = tidegate(&[&line[..], &["--json"]].concat(), &dir, "");
+    assert_eq!(output.status.code(), Some(0));
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one object");
+    assert_eq!(plan["journal"]["records"], 432_000);
+    assert_eq!(plan["asked"]["outage_s"], 21_600);
+    for pointer in ["/flash/years", "/memory/total_bytes", "/drain/time_s", "/constants/0/source"] {
+        assert!(plan.pointer(pointer).is_some_and(|value| !value.is_null()), "{pointer}: {plan}");
+    }
+}
+
+#[test]
 fn help_and_version_are_there() {
     let dir = folder("help");
     for (args, part) in [
         (&["--help"][..], "tidegate try DIR"),
         (&["build", "--help"], "--board"),
         (&["help", "new"], "TIDEGATE_SDK"),
+        (&["plan", "--help"], "--state-keys"),
+        (&["outbox", "--help"], "--data-dir"),
     ] {
         let output = tidegate(args, &dir, "");
         assert!(output.status.success());

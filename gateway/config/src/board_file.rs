@@ -47,11 +47,13 @@ pub(crate) fn is_built_in(name: &str) -> bool {
 /// What to say about a board name that is not built in.
 pub(crate) fn unknown(name: &str) -> String {
     let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+    let all = names.join(", ");
     match nearest(name, names.iter().copied()) {
-        Some(near) => format!("there is no board {name:?}; did you mean {near:?}?"),
+        Some(near) => {
+            format!("there is no board {name:?}; did you mean {near:?}? Built in: {all}")
+        }
         None => format!(
-            "there is no board {name:?}; built in: {}; or write the path of a board file",
-            names.join(", ")
+            "there is no board {name:?}; built in: {all}; or write the path of a board file"
         ),
     }
 }

@@ -1,15 +1,18 @@
-//! Writes JSON. Two small documents leave this crate, which is not worth a dependency on a serialiser.
+//! Writes JSON. A few small documents leave this crate and the daemon, which is not worth a dependency on a serialiser.
 
 use std::fmt::Write;
 
 /// A JSON value that is about to be written.
-pub(crate) enum Json {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Json {
     Text(String),
     Number(u64),
     Flag(bool),
     Null,
     List(Vec<Json>),
     Object(Vec<(&'static str, Json)>),
+    /// An object whose names are data.
+    Map(Vec<(String, Json)>),
 }
 
 impl Json {
@@ -44,20 +47,25 @@ impl Json {
                 }
                 out.push(']');
             }
-            Json::Object(fields) => {
-                out.push('{');
-                for (i, (name, value)) in fields.iter().enumerate() {
-                    if i > 0 {
-                        out.push(',');
-                    }
-                    string(name, out);
-                    out.push(':');
-                    value.write(out);
-                }
-                out.push('}');
+            Json::Object(fields) => object(fields.iter().map(|(name, value)| (*name, value)), out),
+            Json::Map(fields) => {
+                object(fields.iter().map(|(name, value)| (name.as_str(), value)), out);
             }
         }
     }
+}
+
+fn object<'a>(fields: impl Iterator<Item = (&'a str, &'a Json)>, out: &mut String) {
+    out.push('{');
+    for (i, (name, value)) in fields.enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        string(name, out);
+        out.push(':');
+        value.write(out);
+    }
+    out.push('}');
 }
 
 /// A string with what RFC 8259 section 7 says must be escaped.
@@ -90,10 +98,11 @@ mod tests {
             ("f", Json::Flag(false)),
             ("z", Json::Null),
             ("e", Json::List(Vec::new())),
+            ("m", Json::Map(vec![("k\"".to_owned(), Json::Number(1))])),
         ]);
         assert_eq!(
             json.render(),
-            r#"{"a":"q\" b\\ n\n t\u0009 é\u0001","n":7,"l":["x","y"],"f":false,"z":null,"e":[]}"#
+            r#"{"a":"q\" b\\ n\n t\u0009 é\u0001","n":7,"l":["x","y"],"f":false,"z":null,"e":[],"m":{"k\"":1}}"#
         );
     }
 }

@@ -26,9 +26,11 @@ mod uplink;
 
 pub use board::{Board, Flash, HostLimits, Memory, RunnerLimits, WorstCase};
 pub use board_file::{BUILT_IN, read_board};
+pub use broker::BrokerUrl;
 pub use explain::{explain, explain_json};
 pub use gateway::read_gateway;
 pub use handler::{read_handler, read_manifest};
+pub use json::Json;
 pub use problem::{Problem, Problems};
 pub use settings::{
     BrokerSettings, ClientCert, HandlerDir, HandlerEntry, Local, Outlet, Protocol, Secret,

@@ -16,8 +16,8 @@ use crate::job::HandlerId;
 use crate::limits::{CommitLimits, Limits, OutboxLimits};
 use crate::local::{Local, LocalSide};
 use crate::message::Message;
-use crate::outbox::Outbox;
 use crate::outbox::pace::Pace;
+use crate::outbox::{Backlogged, Outbox, UplinkState};
 use crate::routes::Routes;
 use crate::schedule::{Phase, Schedule};
 use crate::seen::SeenWindow;
@@ -203,6 +203,22 @@ impl Gateway {
     /// What waits to go upstream, by stream.
     pub fn waiting(&self) -> impl Iterator<Item = &Waiting> {
         self.outbox.waiting()
+    }
+
+    /// What waits by stream, with how long it has waited and how fast it went lately. It looks through what is in
+    /// memory: for people who ask, not for every turn.
+    pub fn backlog(&self, now: Timestamp) -> Vec<Backlogged> {
+        self.outbox.view(now)
+    }
+
+    /// How upstream is.
+    pub fn uplink(&self) -> UplinkState {
+        self.outbox.uplink()
+    }
+
+    /// Records that were sent and have no answer yet.
+    pub fn under_way(&self) -> usize {
+        self.outbox.under_way()
     }
 
     /// What was given up, by stream and reason.

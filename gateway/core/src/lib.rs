@@ -41,5 +41,6 @@ pub use limits::Limits;
 pub use local::LocalSide;
 pub use manifest::Manifest;
 pub use message::Message;
+pub use outbox::{Age, Backlogged, UplinkState};
 pub use schedule::Phase;
 pub use time::Timestamp;

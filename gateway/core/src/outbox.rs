@@ -16,20 +16,25 @@ use crate::store::{Evicted, Fetched, Restored};
 use crate::stream::{Streams, WhenFull};
 use crate::time::Timestamp;
 
+mod backlog;
 mod boots;
 mod going;
 mod lane;
 mod ledger;
 pub mod pace;
 mod progress;
+mod recent;
 mod suspect;
+mod view;
 
+use backlog::Backlog;
 use boots::Boots;
 pub use going::Ask;
 use lane::Lane;
 use ledger::Losses;
 use pace::Pace;
 use suspect::Suspect;
+pub use view::{Age, Backlogged, UplinkState};
 
 /// A record that has been sent and has no answer yet.
 #[derive(Debug)]
@@ -60,10 +65,11 @@ pub struct Outbox {
     aside: Option<(Place, Arc<Record>)>,
     /// Settled after an eviction had carried them: a copy of each will turn up that need not be sent.
     settled_copies: BTreeSet<u64>,
-    waiting: BTreeMap<StreamId, Waiting>,
+    backlog: Backlog,
     losses: Losses,
     reconnect: Reconnect,
     up_since: Option<Timestamp>,
+    down_since: Timestamp,
     suspect: Suspect,
     pace: Pace,
     paced_until: Option<Timestamp>,
@@ -94,10 +100,11 @@ impl Outbox {
             flights: BTreeMap::new(),
             aside: None,
             settled_copies: BTreeSet::new(),
-            waiting: BTreeMap::new(),
+            backlog: Backlog::default(),
             losses: Losses::default(),
             reconnect: Reconnect::new(backoff, seed),
             up_since: None,
+            down_since: Timestamp(0),
             suspect: Suspect::new(limits.deaths_max),
             pace: Pace::new(limits.rate_per_s),
             paced_until: None,
@@ -120,7 +127,8 @@ impl Outbox {
         self.next_seq = restored.next_seq;
         self.last_frame = restored.last_frame;
         self.losses.restore(&restored.ledger);
-        self.waiting = restored.progress.waiting.iter().map(|line| (line.stream, *line)).collect();
+        let start = Stamp { boot: restored.boot, ..Stamp::default() };
+        self.backlog.restore(&restored.progress.waiting, start);
         self.lanes.clear();
         for span in &restored.progress.spans {
             self.lanes.push(Lane::new(*span, restored.last_frame));
@@ -158,7 +166,7 @@ impl Outbox {
 
     /// How much waits, by stream.
     pub fn waiting(&self) -> impl Iterator<Item = &Waiting> {
-        self.waiting.values()
+        self.backlog.iter()
     }
 
     pub fn losses(&self) -> impl Iterator<Item = &LedgerLine> {
@@ -204,10 +212,7 @@ impl Outbox {
             self.losses.lose(&lost);
             return Err(lost);
         }
-        let none = Waiting { stream: send.stream, records: 0, bytes: 0, delivered: 0 };
-        let line = self.waiting.entry(send.stream).or_insert(none);
-        line.records += 1;
-        line.bytes += bytes;
+        self.backlog.join(&record);
         self.making += 1;
         Ok(Arc::new(record))
     }
@@ -251,7 +256,7 @@ impl Outbox {
             self.lanes.extend(waited);
         }
         self.sort_lanes();
-        self.waiting.values().map(|line| line.records).sum()
+        self.backlog.records()
     }
 
     /// Upstream is gone. Returns the wait before the next try, and a record that is now known to end connections.
@@ -261,7 +266,9 @@ impl Outbox {
             true => self.suspect.handle_down(first.map(|flight| flight.record.seq)),
             false => None,
         };
-        self.up_since = None;
+        if self.up_since.take().is_some() {
+            self.down_since = now;
+        }
         self.wants_drop = false;
         if guilty.is_none() {
             self.begin_anew();
@@ -287,9 +294,7 @@ impl Outbox {
             return false;
         };
         self.suspect.handle_ack(seq);
-        if let Some(line) = self.waiting.get_mut(&flight.record.stream) {
-            line.delivered += 1;
-        }
+        self.backlog.deliver(now, &flight.record);
         if flight.is_carried {
             self.settled_copies.insert(seq);
         }
@@ -322,10 +327,7 @@ impl Outbox {
                 break;
             }
         }
-        if let Some(line) = self.waiting.get_mut(&record.stream) {
-            line.records = line.records.saturating_sub(1);
-            line.bytes = line.bytes.saturating_sub(record.bytes() as u64);
-        }
+        self.backlog.settle(record);
         self.lanes.retain(|lane| !lane.is_over());
         self.recount();
         if self.progress_due.is_none() {
@@ -338,9 +340,7 @@ impl Outbox {
     /// commit that says what it took, more is counted than waits.
     fn recount(&mut self) {
         if self.making == 0 && self.flights.is_empty() && self.lanes.iter().all(Lane::is_idle) {
-            for line in self.waiting.values_mut() {
-                (line.records, line.bytes) = (0, 0);
-            }
+            self.backlog.clear();
         }
     }
 
@@ -366,14 +366,13 @@ impl Outbox {
         self.is_full = !evicted.has_room;
         self.losses.handle_evicted(&evicted.losses, &evicted.ledger);
         for loss in &evicted.losses {
-            if let Some(line) = self.waiting.get_mut(&loss.stream) {
-                line.records = line.records.saturating_sub(loss.records);
-                line.bytes = line.bytes.saturating_sub(loss.bytes);
-            }
+            self.backlog.evict(loss);
         }
         if evicted.up_to == 0 {
             return;
         }
+        // What was carried stands before everything that comes now.
+        self.last_frame = self.last_frame.max(evicted.last_frame);
         for lane in &mut self.lanes {
             let early = lane.settled_early().filter(|(place, _)| place.frame <= evicted.up_to);
             self.settled_copies.extend(early.map(|(_, seq)| seq));

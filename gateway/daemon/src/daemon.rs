@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
 use crate::clock::{Authority, Clock};
+use crate::control::{self, Control};
 use crate::counters;
 use crate::front_door::FrontDoor;
 use crate::hub::{Hub, Local};
@@ -70,10 +71,17 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         Threads::new(usize::from(board.runner.threads), board.core_limits.handlers_max, clock);
     let (store, closer) = StoreDriver::start(store, settings.store.commit_ms);
     let uplink = open_uplink(&settings, epoch, clock)?;
+    let name = control::Name { gateway: settings.id.clone(), epoch };
+    let control = Control::new(Rc::clone(&shell), store.lookout(), name);
+    let socket = control::open(&settings.data_dir).map(|(listener, file)| {
+        spawn_local(control.serve(listener));
+        file
+    });
     spawn_local(Turns::new(Rc::clone(&shell), driver, threads, store, uplink).run());
     spawn_local(watch_clock(Rc::clone(&shell)));
 
     wait_for_stop(&shell).await?;
+    drop(socket);
     stop(&shell).await;
     closer.close(CLOSE_WAIT);
     info!("stopped");

@@ -12,6 +12,7 @@ pub mod uplink;
 
 mod alarm;
 pub mod clock;
+mod control;
 mod counters;
 mod front_door;
 mod local_client;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tidegate_core::Input;
 use tidegate_journal::Disk;
 use tidegate_store::{Shelf, Store};
-use tokio::sync::mpsc as replies;
+use tokio::sync::{mpsc as replies, oneshot};
 use tracing::{debug, error, warn};
 
 use crate::hub::ToStore;
@@ -30,7 +30,31 @@ const STACK_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 enum Told {
     Do(ToStore),
+    /// Somebody asks how full the journal is.
+    Look(oneshot::Sender<Fill>),
     Stop,
+}
+
+/// How full the journal is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fill {
+    pub used_bytes: u64,
+    pub quota_bytes: u64,
+}
+
+/// Asks the thread how full the journal is.
+#[derive(Clone, Debug)]
+pub struct Lookout {
+    to: Sender<Told>,
+}
+
+impl Lookout {
+    /// The answer comes when the thread has done what it is doing. None: it has stopped.
+    pub async fn fill(&self) -> Option<Fill> {
+        let (say, said) = oneshot::channel();
+        self.to.send(Told::Look(say)).ok()?;
+        said.await.ok()
+    }
 }
 
 /// The thread's front.
@@ -75,6 +99,10 @@ impl StoreDriver {
             .expect("a system that cannot start a thread cannot run a gateway");
         let closer = Closer { to: to.clone(), thread };
         (StoreDriver { to, said }, closer)
+    }
+
+    pub fn lookout(&self) -> Lookout {
+        Lookout { to: self.to.clone() }
     }
 
     pub fn send(&self, what: ToStore) {
@@ -200,6 +228,13 @@ impl<D: Disk, S: Shelf> Work<D, S> {
         match told {
             Told::Stop => return false,
             Told::Do(what) => self.desk.take(what),
+            Told::Look(say) => {
+                let store = self.desk.store();
+                let (used_bytes, quota_bytes) = (store.used_bytes(), store.quota_bytes());
+                if say.send(Fill { used_bytes, quota_bytes }).is_err() {
+                    debug!("who asked for the journal's size has gone");
+                }
+            }
         }
         self.say();
         true

@@ -4,6 +4,9 @@
 pub mod build;
 pub mod demo;
 pub mod new;
+pub mod outbox;
+pub mod plan;
+pub mod receive;
 pub mod try_event;
 
 use crate::failure::Failure;
@@ -18,4 +21,12 @@ pub struct Command {
 }
 
 /// Every command, in the order of `--help`.
-pub const COMMANDS: &[Command] = &[demo::COMMAND, new::COMMAND, build::COMMAND, try_event::COMMAND];
+pub const COMMANDS: &[Command] = &[
+    demo::COMMAND,
+    new::COMMAND,
+    build::COMMAND,
+    try_event::COMMAND,
+    plan::COMMAND,
+    outbox::COMMAND,
+    receive::COMMAND,
+];

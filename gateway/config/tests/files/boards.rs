@@ -192,7 +192,7 @@ fn a_budget_that_is_too_small() {
 #[test]
 fn boards_that_are_not_there() {
     let say = |name: &str| read_board(name).unwrap_err().to_string();
-    assert_eq!(say("dve"), "dve: there is no board \"dve\"; did you mean \"dev\"?");
+    assert_eq!(say("dve"), "dve: there is no board \"dve\"; did you mean \"dev\"? Built in: dev");
     assert_eq!(
         say("pi"),
         "pi: there is no board \"pi\"; built in: dev; or write the path of a board file"

@@ -62,6 +62,16 @@ impl Lane {
         !self.is_behind && self.queue.is_empty() && self.sent.is_empty()
     }
 
+    /// Something may lie behind what is in memory.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
+    /// Records that wait here in memory, in order.
+    pub fn in_memory(&self) -> impl Iterator<Item = &Arc<Record>> {
+        self.queue.iter().map(|(_, record)| record)
+    }
+
     pub fn queued(&self) -> usize {
         self.queue.len()
     }

@@ -26,7 +26,7 @@ impl Outbox {
         Progress {
             known: self.last_frame,
             spans: self.lanes.iter().map(Lane::span).collect(),
-            waiting: self.waiting.values().copied().collect(),
+            waiting: self.backlog.iter().copied().collect(),
         }
     }
 

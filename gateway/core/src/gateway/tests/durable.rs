@@ -7,8 +7,10 @@ use bench::Bench;
 use alloc::vec;
 
 use super::*;
-use crate::commit::{Progress, Seen};
+use crate::commit::{Progress, Seen, Waiting};
+use crate::outbox::Age;
 use crate::record::Place;
+use crate::record::StreamId;
 use crate::store::Restored;
 
 #[track_caller]
@@ -158,6 +160,64 @@ fn a_record_that_upstream_hangs_up_on_is_given_up_when_others_pass() {
 #[test]
 fn a_stalled_link_is_given_up() {
     check("up a/b =bulk c t29999 t30000", "commit(1) send1 hang-up");
+}
+
+/// The only stream's line, by its age and what was delivered lately.
+#[track_caller]
+fn check_backlog(script: &str, at: u64, oldest: Option<Age>, delivered_lately: u64) {
+    let mut bench = Bench::new(React::Now);
+    bench.run(script);
+    let backlog = bench.gateway.backlog(Timestamp(at));
+    let lines: Vec<_> = backlog.iter().map(|line| (line.oldest, line.delivered_lately)).collect();
+    assert_eq!(lines, [(oldest, delivered_lately)], "{script}");
+}
+
+#[test]
+fn the_age_of_what_waits_is_known_while_its_first_record_is() {
+    check_backlog("t100 raw/x t400 raw/x c", 500, Some(Age::Exactly(400)), 0);
+    check_backlog("t100 raw/x c up f d1", 500, None, 1);
+    // Two were read into memory.
+    check_backlog("t100 raw/x t200 raw/x c up f d1", 500, Some(Age::Exactly(300)), 1);
+    check_backlog("t100 raw/x t200 raw/x t300 raw/x c up f d1", 500, Some(Age::AtLeast(300)), 1);
+    let three = "t100 raw/x t200 raw/x t300 raw/x c up f d1 d2 down";
+    check_backlog(three, 500, Some(Age::Unknown), 2);
+    let evicted = "t100 a/b =short t200 a/b =short c full room1";
+    check_backlog(evicted, 500, Some(Age::Unknown), 0);
+}
+
+#[test]
+fn what_waited_at_the_start_is_older_than_the_start() {
+    let mut bench = Bench::new(React::Now);
+    let stream = StreamId::of("bulk");
+    let waiting = vec![Waiting { stream, records: 2, bytes: 6, delivered: 9 }];
+    let progress = Progress { waiting, ..Progress::default() };
+    bench.input(Input::Restored(Restored {
+        boot: 3,
+        next_seq: 3,
+        progress,
+        ..Restored::default()
+    }));
+    let backlog = bench.gateway.backlog(Timestamp(700));
+    assert_eq!(backlog[0].oldest, Some(Age::AtLeast(700)));
+}
+
+#[test]
+fn the_uplink_says_since_when() {
+    let mut bench = Bench::new(React::Now);
+    let states: Vec<UplinkState> = ["t5", "t10 up", "t20 raw/x c", "t30 down", "t40 down"]
+        .iter()
+        .map(|script| {
+            bench.run(script);
+            bench.gateway.uplink()
+        })
+        .collect();
+    let down = |since| UplinkState::Down { since: Timestamp(since) };
+    let up = UplinkState::Up { since: Timestamp(10) };
+    assert_eq!(states, [down(0), up, up, down(30), down(30)]);
+    bench.run("t50 up a/b =alerts c");
+    assert_eq!(bench.gateway.under_way(), 1);
+    let alone = Gateway::new(Limits::DEV, LocalSide::FrontDoor, Durability::default(), 7);
+    assert_eq!(alone.uplink(), UplinkState::None);
 }
 
 #[test]
