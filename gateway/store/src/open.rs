@@ -146,9 +146,11 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         let mut last = None;
         // Nothing in the journal makes reading fail.
         while let Ok(Some(frame)) = cursor.next(&mut self.journal) {
-            found.frames_replayed += 1;
-            found.bytes_replayed += frame.payload.len() as u64;
             let is_new = frame.seq > applied_seq;
+            if is_new || frame.seq > state_from {
+                found.frames_replayed += 1;
+                found.bytes_replayed += frame.payload.len() as u64;
+            }
             let at = At {
                 seq: frame.seq,
                 origin: frame.origin,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tidegate_core::commit::{Commit, CommitId, LedgerLine};
+use tidegate_core::commit::{Commit, CommitId, LedgerLine, Waiting};
 use tidegate_core::record::{LossReason, StreamId};
 use tidegate_core::store::{Committed, Evict, Evicted};
 use tidegate_journal::{Disk, Journal, Ledger, Loss};
@@ -320,6 +320,11 @@ impl<D: Disk, S: Shelf> Store<D, S> {
     pub(crate) fn grow(&mut self, bytes: u64) {
         self.grown_bytes += bytes;
         self.grown_since_export += bytes;
+    }
+
+    /// What waits of each stream, as far as durable commits say.
+    pub fn waiting(&self) -> &[Waiting] {
+        &self.facts.progress.waiting
     }
 
     /// The ledger, with what the next commit makes durable.

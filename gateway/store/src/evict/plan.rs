@@ -88,10 +88,10 @@ fn survey<D: Disk>(
             gone[usize::from(from)..].iter_mut().for_each(|gone| *gone += 1);
         }
         let keeps_rest = frame.origin > rules.exported_seq;
-        for level in 0..LEVELS {
+        for ((sum, freed), gone) in sum.freed.iter_mut().zip(freed.freed).zip(gone) {
             // A frame without records goes as a whole if its state is in the export.
-            let is_gone = gone[level] == count && !keeps_rest;
-            sum.freed[level] += if is_gone { len } else { freed.freed[level] };
+            let is_gone = gone == count && !keeps_rest;
+            *sum += if is_gone { len } else { freed };
         }
     }
     sum

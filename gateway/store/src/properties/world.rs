@@ -85,7 +85,7 @@ impl World {
             core,
             faults: (faults, shelf_faults),
             from: [Place::default(); 8],
-            is_busy: seed % 3 == 0,
+            is_busy: seed.is_multiple_of(3),
             may_vanish: false,
             tally: BTreeMap::new(),
         }
