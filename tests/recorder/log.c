@@ -67,10 +67,12 @@ uint64_t record(enum op op, int fd, const char *path, int64_t offset, int64_t le
         .length = length,
         .result = result,
     };
-    head.bytes = sizeof head + head.path_bytes + data_bytes;
-    struct iovec parts[3] = {{&head, sizeof head}, {(void *)path, head.path_bytes}, {(void *)data, data_bytes}};
+    uint32_t foot = ~(MAGIC ^ head.pid ^ (uint32_t)head.seq);
+    head.bytes = sizeof head + head.path_bytes + data_bytes + sizeof foot;
+    struct iovec parts[4] = {
+        {&head, sizeof head}, {(void *)path, head.path_bytes}, {(void *)data, data_bytes}, {&foot, sizeof foot}};
     /* In one call: appends of several processes do not mix. */
-    if (raw_writev(log_fd, parts, 3) != (ssize_t)head.bytes) fail("the log cannot be written", strerror(errno));
+    if (raw_writev(log_fd, parts, 4) != (ssize_t)head.bytes) fail("the log cannot be written", strerror(errno));
     return head.seq;
 }
 

@@ -43,7 +43,8 @@ enum op {
     DUP = 13,       /* fd; result: the other one */
 };
 
-/* Little-endian, as it lies in memory. The path follows, then the data. */
+/* Little-endian, as it lies in memory. The path follows, then the data, then four bytes that only this record has
+ * in this place (not the xor of magic, pid and seq): a program may be killed while it writes one. */
 struct head {
     uint32_t magic;
     uint32_t bytes; /* of the whole record */

@@ -11,6 +11,7 @@ use rustix::process::Signal;
 
 use crate::handlers::Handler;
 use crate::ports;
+use crate::power_cut::Recorder;
 use crate::process::{Line, Process};
 use crate::programs::{self, Placement};
 use crate::scratch::Scratch;
@@ -65,18 +66,32 @@ impl Daemon {
         placement: &Placement,
         more: &str,
     ) -> Daemon {
-        let scratch = Scratch::new("daemon");
-        let folders: Vec<PathBuf> =
-            handlers.iter().map(|handler| handler.write(&scratch)).collect();
-        let config = write_config(&scratch, local, &folders, more);
-        let process = launch(&config, placement);
+        let (scratch, config) = folder(local, handlers, more);
+        let process = launch(&config, placement, None);
         let (Local::Listen(address) | Local::Broker(address)) = local;
         Daemon { address: *address, process, scratch }
     }
 
+    /// Starts one with its own front door whose every change of its data folder is recorded.
+    pub fn spawn_recorded(handlers: &[Handler], more: &str) -> (Daemon, Recorder) {
+        let address = ports::free();
+        let (scratch, config) = folder(&Local::Listen(address), handlers, more);
+        let recorder =
+            Recorder::new(&scratch.path().join("data"), &scratch.path().join("recorded"));
+        let process = launch(&config, &Placement::default(), Some(&recorder));
+        (Daemon { address, process, scratch }, recorder)
+    }
+
+    /// As [`Daemon::start_again`], recorded too, behind what was recorded before.
+    pub fn start_again_recorded(&mut self, recorder: &Recorder) {
+        let config = self.scratch.path().join("gateway.toml");
+        self.process = launch(&config, &Placement::default(), Some(recorder));
+    }
+
     /// Starts another one in the same folder, after this one has ended in whatever way.
     pub fn start_again(&mut self) {
-        self.process = launch(&self.scratch.path().join("gateway.toml"), &Placement::default());
+        let config = self.scratch.path().join("gateway.toml");
+        self.process = launch(&config, &Placement::default(), None);
     }
 
     /// The data folder.
@@ -131,8 +146,19 @@ impl Daemon {
     }
 }
 
-fn launch(config: &Path, placement: &Placement) -> Process {
+/// A folder with the handlers and `gateway.toml`.
+fn folder(local: &Local, handlers: &[Handler], more: &str) -> (Scratch, PathBuf) {
+    let scratch = Scratch::new("daemon");
+    let folders: Vec<PathBuf> = handlers.iter().map(|handler| handler.write(&scratch)).collect();
+    let config = write_config(&scratch, local, &folders, more);
+    (scratch, config)
+}
+
+fn launch(config: &Path, placement: &Placement, recorder: Option<&Recorder>) -> Process {
     let mut command = placement.command(programs::tidegated());
+    if let Some(recorder) = recorder {
+        recorder.watch(&mut command);
+    }
     Process::start("tidegated", command.arg("--config").arg(config))
 }
 

@@ -58,6 +58,12 @@ impl Args {
         self.options.iter().rev().find(|(option, _)| *option == name).map(|(_, value)| &value[..])
     }
 
+    /// Every value of an option that may stand there more than once, in order.
+    pub fn options(&self, name: &str) -> Vec<&str> {
+        let same = |(option, _): &&(&str, String)| *option == name;
+        self.options.iter().filter(same).map(|(_, value)| &value[..]).collect()
+    }
+
     /// The one word that a command takes.
     ///
     /// # Errors
@@ -112,6 +118,8 @@ mod tests {
         check("a --json --topic x b", Ok((&["a", "b"], true, Some("x"))));
         check("--topic=a/b=c", Ok((&[], false, Some("a/b=c"))));
         check("--topic a --topic b", Ok((&[], false, Some("b"))));
+        let read = Args::read(["--topic=a", "--topic", "b"].map(str::to_owned), &[], &["topic"]);
+        assert_eq!(read.map(|read| read.options("topic").join(" ")), Ok("a b".to_owned()));
         check("-- --json", Ok((&["--json"], false, None)));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use crate::page::read_text;
 use crate::place::{At, Place};
@@ -37,7 +38,9 @@ pub(crate) fn broker(
     client_id_default: &ClientIdDefault,
     folder: &Path,
 ) -> Option<BrokerSettings> {
-    let url = table.text("broker", "\"mqtt://127.0.0.1:1883\"").map(|at| url(&at));
+    let url = table
+        .text("broker", "\"mqtt://127.0.0.1:1883\"")
+        .map(|at| at.value.parse().map_err(|why: String| at.place.wrong(why)).ok());
     let username = table.text("username", "\"gateway\"");
     let password = table
         .text("password_file", "\"password\"")
@@ -57,7 +60,7 @@ pub(crate) fn broker(
     if let Some(file) = &key {
         warn_if_readable(file);
     }
-    let Url { tls, host, port } = url??;
+    let BrokerUrl { tls, host, port } = url??;
     let tls = if tls {
         Some(self::tls(table, ca, cert, key))
     } else {
@@ -89,59 +92,65 @@ pub(crate) fn broker(
     })
 }
 
-struct Url {
-    tls: bool,
-    host: String,
-    port: u16,
+/// Where a broker is: `mqtt://HOST[:PORT]` or `mqtts://HOST[:PORT]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerUrl {
+    pub tls: bool,
+    /// A name, an IPv4 address, or an IPv6 address without its brackets.
+    pub host: String,
+    pub port: u16,
 }
 
-/// Takes `mqtt://HOST[:PORT]` apart. HOST is a name, an IPv4 address, or an IPv6 address in brackets.
-fn url(at: &At<'_, &str>) -> Option<Url> {
-    let wrong = |why: &str| {
-        // A URL with a password in it must not be repeated in a message.
-        let shown = match at.value.rsplit_once('@') {
-            Some((_, rest)) => format!("...@{rest}"),
-            None => at.value.to_owned(),
+impl FromStr for BrokerUrl {
+    type Err = String;
+
+    /// Takes it apart.
+    ///
+    /// # Errors
+    /// What is wrong with it and what to write instead.
+    fn from_str(url: &str) -> Result<BrokerUrl, String> {
+        let wrong = |why: &str| {
+            // A URL with a password in it must not be repeated in a message.
+            match url.rsplit_once('@') {
+                Some((_, rest)) => format!("{:?} {why}", format!("...@{rest}")),
+                None => format!("{url:?} {why}"),
+            }
         };
-        at.place.wrong(format!("{shown:?} {why}"));
-    };
-    let form = "use mqtt://HOST:PORT or mqtts://HOST:PORT";
-    let Some((rest, tls, default_port)) = SCHEMES.iter().find_map(|(scheme, tls, port)| {
-        at.value.strip_prefix(scheme).map(|rest| (rest, *tls, *port))
-    }) else {
-        wrong(&format!("is not the address of a broker; {form}"));
-        return None;
-    };
-    if rest.contains('@') {
-        wrong(
-            "holds a user name; write `username` and `password_file` instead, because URLs end up in logs",
-        );
-        return None;
-    }
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    let (host, port) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
-        Some((host, port)) => (host, port.strip_prefix(':').or(port.is_empty().then_some(""))),
-        None => match rest.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (rest, Some("")),
-        },
-    };
-    let port = port.and_then(|port| match port {
-        "" if !rest.ends_with(':') => Some(default_port),
-        digits => digits.parse().ok().filter(|port| *port != 0),
-    });
-    let bracketed = rest.starts_with('[');
-    let good_host = if bracketed {
-        host.parse::<std::net::Ipv6Addr>().is_ok()
-    } else {
-        !host.is_empty()
-            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
-    };
-    match port {
-        Some(port) if good_host => Some(Url { tls, host: host.to_owned(), port }),
-        _ => {
-            wrong(&format!("has no good host and port; {form}"));
-            None
+        let form = "use mqtt://HOST:PORT or mqtts://HOST:PORT";
+        let Some((rest, tls, default_port)) = SCHEMES.iter().find_map(|(scheme, tls, port)| {
+            url.strip_prefix(scheme).map(|rest| (rest, *tls, *port))
+        }) else {
+            return Err(wrong(&format!("is not the address of a broker; {form}")));
+        };
+        if rest.contains('@') {
+            return Err(wrong(
+                "holds a user name; write `username` and `password_file` instead, because URLs end up in logs",
+            ));
+        }
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
+            Some((host, port)) => (host, port.strip_prefix(':').or(port.is_empty().then_some(""))),
+            None => match rest.split_once(':') {
+                Some((host, port)) => (host, Some(port)),
+                None => (rest, Some("")),
+            },
+        };
+        let port = port.and_then(|port| match port {
+            "" if !rest.ends_with(':') => Some(default_port),
+            digits => digits.parse().ok().filter(|port| *port != 0),
+        });
+        let bracketed = rest.starts_with('[');
+        let good_host = if bracketed {
+            host.parse::<std::net::Ipv6Addr>().is_ok()
+        } else {
+            !host.is_empty()
+                && host
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        };
+        match port {
+            Some(port) if good_host => Ok(BrokerUrl { tls, host: host.to_owned(), port }),
+            _ => Err(wrong(&format!("has no good host and port; {form}"))),
         }
     }
 }

@@ -26,6 +26,7 @@ mod uplink;
 
 pub use board::{Board, Flash, HostLimits, Memory, RunnerLimits, WorstCase};
 pub use board_file::{BUILT_IN, read_board};
+pub use broker::BrokerUrl;
 pub use explain::{explain, explain_json};
 pub use gateway::read_gateway;
 pub use handler::{read_handler, read_manifest};

@@ -14,7 +14,11 @@ use crate::suggest::nearest;
 use crate::template::{SLASHES_MAX, TopicTemplate};
 
 /// The gateway's own streams and their priorities: what was lost is told first, what nobody wants goes last.
-const OWN: [(&str, u8); 2] = [("losses", PRIORITY_MAX), ("dead-letters", 0)];
+const OWN: [(&str, u8, WhenFull); 2] = [
+    // What was lost must be told, so it is not lost itself.
+    ("losses", PRIORITY_MAX, WhenFull::DropNewest),
+    ("dead-letters", 0, WhenFull::DropOldest),
+];
 /// Each stream has lines in the journal's loss ledger, one for every reason, and the ledger has 64.
 const STREAMS_MAX: usize = 32;
 /// Each forward is tried with each message until one matches.
@@ -96,19 +100,26 @@ fn read_streams<'a>(
             }
         }
     }
-    for (name, priority) in OWN {
-        all.entry(StreamId::of(name)).or_insert_with(|| own(name, priority, gateway, root));
+    for (name, priority, when_full) in OWN {
+        all.entry(StreamId::of(name))
+            .or_insert_with(|| own(name, priority, when_full, gateway, root));
     }
     all
 }
 
 /// One of the gateway's own streams as it is when nobody configures it.
-fn own<'a>(name: &str, priority: u8, gateway: &str, root: &Table<'a>) -> Written<'a> {
+fn own<'a>(
+    name: &str,
+    priority: u8,
+    when_full: WhenFull,
+    gateway: &str,
+    root: &Table<'a>,
+) -> Written<'a> {
     let (id, name) = (StreamId::of(name), name.to_owned());
     let topic = default_topic(&name, gateway);
     let topic_place = root.place("stream");
     let outlet = Outlet { name: name.clone(), topic, format: Format::default() };
-    let stream = Stream { id, name, priority, ttl_s: 0, when_full: WhenFull::default() };
+    let stream = Stream { id, name, priority, ttl_s: 0, when_full };
     Written { stream, outlet, topic_place }
 }
 
@@ -123,7 +134,7 @@ fn read_stream<'a>(
     gateway: &str,
     protocol: Option<Protocol>,
 ) -> Written<'a> {
-    let own = OWN.iter().find(|(own, _)| *own == name);
+    let own = OWN.iter().find(|(own, ..)| *own == name);
     let topic = table.text("topic", "\"{gateway}/alerts\"").and_then(|at| {
         TopicTemplate::read(at.value, gateway)
             .map_err(|why| at.place.wrong(format!("{:?} is no topic here: it {why}", at.value)))
@@ -131,7 +142,8 @@ fn read_stream<'a>(
     });
     let number =
         |key, max, default| table.number(key, &(0..=max), "").map_or(default, |at| at.value);
-    let priority = number("priority", PRIORITY_MAX.into(), own.map_or(0, |(_, p)| u64::from(*p)));
+    let priority =
+        number("priority", PRIORITY_MAX.into(), own.map_or(0, |(_, p, _)| u64::from(*p)));
     let ttl_s = narrow(number("ttl_s", SECONDS_MAX, 0));
     let format = table
         .choice("format", &[("cbor", Format::Cbor), ("json", Format::Json), ("raw", Format::Raw)]);
@@ -229,7 +241,7 @@ fn filter<'a>(at: &At<'a, &str>) -> Option<(Filter, Place<'a>)> {
 }
 
 fn target(at: &At<'_, &str>, streams: &BTreeMap<StreamId, Written<'_>>) -> Option<StreamId> {
-    if OWN.iter().any(|(own, _)| *own == at.value) {
+    if OWN.iter().any(|(own, ..)| *own == at.value) {
         at.place.wrong(format!("{:?} is the gateway's own; forward to another stream", at.value));
         return None;
     }
@@ -292,7 +304,7 @@ pub(crate) fn odd_grant(
             "may send to {name:?}, and there is no [uplink]: what it sends is refused"
         ));
     };
-    if OWN.iter().any(|(own, _)| *own == name) {
+    if OWN.iter().any(|(own, ..)| *own == name) {
         return Some(format!(
             "may send to {name:?}: nobody upstream can tell that from what the gateway says itself there"
         ));

@@ -371,6 +371,8 @@ impl Outbox {
         if evicted.up_to == 0 {
             return;
         }
+        // What was carried stands before everything that comes now.
+        self.last_frame = self.last_frame.max(evicted.last_frame);
         for lane in &mut self.lanes {
             let early = lane.settled_early().filter(|(place, _)| place.frame <= evicted.up_to);
             self.settled_copies.extend(early.map(|(_, seq)| seq));

@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use crate::job::{Event, Failure, HandlerId, Job, JobId, Outcome, Verdict};
+use crate::job::{Event, EventOutcome, Failure, HandlerId, Job, JobId, Outcome, Verdict};
 use crate::limits::Limits;
 use crate::planted::{Bug, planted};
 use crate::time::Timestamp;
@@ -194,7 +194,8 @@ impl Schedule {
         }
         // On trial, one failure is enough.
         let tolerated = if line.quarantines > 0 { 1 } else { self.limits.failures_max };
-        if line.failures >= tolerated {
+        let failed = |event: &EventOutcome| matches!(event.verdict, Verdict::Failed(_));
+        if line.failures >= tolerated && outcome.events.iter().any(failed) {
             let wait = (self.limits.quarantine_min_ms << line.quarantines.min(20))
                 .min(self.limits.quarantine_max_ms);
             let wait = Duration::from_millis(wait);
@@ -245,7 +246,6 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::EventOutcome;
     use crate::message::{Message, QoS};
     use crate::time::WallTime;
     use crate::topic::Topic;
@@ -343,6 +343,10 @@ mod tests {
         check(
             "+1 fail ! +2 fail ! +3 +4 t1000 fail ! t2999 t3000",
             "[1] [2] quarantine 1000 [3] quarantine 2000 [4]",
+        );
+        check(
+            "+1 fail ! +2 fail ! +3 +4 t1000 retry ! +5 t1100 ok ! ok ok !",
+            "[1] [2] quarantine 1000 [3] [3'] released [4 5]",
         );
         check(
             "+1 fail ! +2 fail ! +3 +4 t1000 ok ! ok !",

@@ -77,6 +77,8 @@ pub struct Evicted {
     pub up_to: u64,
     /// The first of the frames that were carried forward from there.
     pub carried_from: Option<u64>,
+    /// The last durable frame, those that were carried among them.
+    pub last_frame: u64,
     pub losses: Vec<LossTotal>,
     /// The whole ledger afterwards.
     pub ledger: Vec<LedgerLine>,

@@ -7,14 +7,17 @@
 //! acked is sent again over the next. For a [`ToUplink::Connect`] there is one [`Input::UplinkDown`] in the
 //! end, with an [`Input::UplinkUp`] before it if there was a connection.
 //!
-//! In reading order: `dial` (TCP, TLS, CONNECT), `link` (one connection), `flight` (what is sent and not
-//! acked), `outlet` (a record's topic and envelope), `wire` (bytes).
+//! In reading order: `driver` (the thread's life), `dial` (TCP, TLS, CONNECT), `link` (one connection), `flight`
+//! (what is sent and not acked), `report` (what the hub is told), `pulse` (keep-alive), `outlet` (a record's topic
+//! and envelope), `wire` (bytes).
 
 mod dial;
 mod driver;
 mod flight;
 mod link;
 mod outlet;
+mod pulse;
+mod report;
 mod wire;
 
 use std::collections::VecDeque;

@@ -31,7 +31,7 @@ pub fn cuts(log: &Log, count: usize, seed: u64) -> impl Iterator<Item = Cut> + u
             let mood = match random.below(8) {
                 0 => Mood::NoneKept,
                 1 => Mood::AllKept,
-                _ => Mood::Random(random.next()),
+                _ => Mood::Random(random.draw()),
             };
             Cut { at, mood }
         })
@@ -44,6 +44,6 @@ pub fn cuts(log: &Log, count: usize, seed: u64) -> impl Iterator<Item = Cut> + u
 pub fn every_cut(log: &Log, seed: u64) -> impl Iterator<Item = Cut> + use<> {
     let mut random = Random::new(seed);
     (0..=log.records().len()).flat_map(move |at| {
-        [Mood::NoneKept, Mood::AllKept, Mood::Random(random.next())].map(|mood| Cut { at, mood })
+        [Mood::NoneKept, Mood::AllKept, Mood::Random(random.draw())].map(|mood| Cut { at, mood })
     })
 }

@@ -6,6 +6,7 @@ use std::{fs, ops::Range};
 
 const MAGIC: u32 = 0x3152_4754;
 const HEAD_BYTES: usize = 56;
+const FOOT_BYTES: usize = 4;
 
 /// A recording, in the order in which things happened.
 #[derive(Debug)]
@@ -147,8 +148,12 @@ impl Head {
     }
 }
 
+fn foot_of(pid: u32, seq: u64) -> [u8; FOOT_BYTES] {
+    (!(MAGIC ^ pid ^ seq as u32)).to_le_bytes()
+}
+
 impl Log {
-    /// Reads a log. A last record that is not whole is left out: its program was killed.
+    /// Reads a log. A record that is not whole is left out: its program was killed.
     ///
     /// # Errors
     /// When it cannot be read, or is no log.
@@ -157,14 +162,12 @@ impl Log {
         let mut log = Log { bytes, records: Vec::new() };
         let mut writes = BTreeMap::new();
         let mut at = 0;
-        while at + HEAD_BYTES <= log.bytes.len() {
-            let head = Head::read(&log.bytes[at..]).ok_or(format!("no record at byte {at}"))?;
-            let end = at + head.bytes;
-            if end > log.bytes.len() {
-                break;
-            }
-            let op = log.op(&head, at + HEAD_BYTES, end)?;
-            match op {
+        while at < log.bytes.len() {
+            let Some((head, end)) = log.head(at) else {
+                at = log.next_start(at);
+                continue;
+            };
+            match log.op(&head, at + HEAD_BYTES, end - FOOT_BYTES)? {
                 Some(op) => {
                     if matches!(op, Op::Write { .. }) {
                         writes.insert((head.pid, head.seq), log.records.len());
@@ -180,7 +183,28 @@ impl Log {
             }
             at = end;
         }
+        if log.records.is_empty() && !log.bytes.is_empty() {
+            return Err("it is no log".to_owned());
+        }
         Ok(log)
+    }
+
+    /// The whole record at a place, if there is one: its head, and where it ends. One that was not written to its
+    /// end has something else in the place of its foot.
+    fn head(&self, at: usize) -> Option<(Head, usize)> {
+        let head = Head::read(&self.bytes[at..])?;
+        let end = at.checked_add(head.bytes)?;
+        let foot = self.bytes.get(end.checked_sub(FOOT_BYTES)?..end)?;
+        (foot == foot_of(head.pid, head.seq)).then_some((head, end))
+    }
+
+    /// Where the next program begins behind a place.
+    fn next_start(&self, at: usize) -> usize {
+        let is_start = |at: &usize| {
+            let head = Head::read(&self.bytes[*at..]);
+            head.is_some_and(|head| head.op == 0 && head.bytes == HEAD_BYTES + FOOT_BYTES)
+        };
+        (at + 1..self.bytes.len()).find(is_start).unwrap_or(self.bytes.len())
     }
 
     /// What a head says; none for what became of a write.
@@ -245,5 +269,49 @@ impl Log {
     pub fn holds(&self, mark: u64, count: usize) -> bool {
         let end = count.checked_sub(1).and_then(|last| self.records.get(last));
         end.map_or(0, |record| record.end) >= mark
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    /// A record of process `pid`, as the recorder writes it.
+    fn record(op: u8, pid: u32, data: &[u8]) -> Vec<u8> {
+        let mut bytes = MAGIC.to_le_bytes().to_vec();
+        bytes.extend(((HEAD_BYTES + data.len() + FOOT_BYTES) as u32).to_le_bytes());
+        bytes.extend([op, 0, 0, 0]);
+        bytes.extend(3i32.to_le_bytes());
+        bytes.extend([pid.to_le_bytes(), pid.to_le_bytes()].concat());
+        bytes.extend([1, 0, data.len() as u64, 0].map(u64::to_le_bytes).concat());
+        bytes.extend(data);
+        bytes.extend(foot_of(pid, 1));
+        bytes
+    }
+
+    fn read(bytes: &[u8]) -> Result<Vec<(u32, Op)>, String> {
+        let log = Log::read(&Scratch::new("log").write("log", bytes))?;
+        Ok(log.records.into_iter().map(|record| (record.pid, record.op)).collect())
+    }
+
+    #[test]
+    fn a_record_that_is_not_whole_is_left_out_and_what_comes_after_it_is_not() {
+        let start = |pid| record(0, pid, b"");
+        let write = record(3, 1, &[7; 100]);
+        let content =
+            Content::Bytes(start(1).len() + HEAD_BYTES..start(1).len() + HEAD_BYTES + 100);
+        let whole = (1, Op::Write { fd: 3, at: 0, content });
+        let expect = [(1, Op::Start), whole.clone()];
+        assert_eq!(read(&[start(1), write.clone()].concat()), Ok(expect.to_vec()));
+        for cut in 1..write.len() {
+            let torn = [start(1), write[..cut].to_vec()].concat();
+            assert_eq!(read(&torn), Ok(vec![(1, Op::Start)]), "{cut} bytes of it");
+            let again = [torn, start(2), record(2, 2, b"")].concat();
+            let expect = vec![(1, Op::Start), (2, Op::Start), (2, Op::Close { fd: 3 })];
+            assert_eq!(read(&again), Ok(expect), "{cut} bytes of it");
+        }
+        assert!(read(&[9; 200]).is_err());
+        assert_eq!(read(b""), Ok(Vec::new()));
     }
 }

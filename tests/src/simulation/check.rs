@@ -41,6 +41,8 @@ pub struct Stats {
     pub duplicates: u64,
     pub lost: u64,
     pub connects: u64,
+    /// Seeds in which a sound disk was taken for a damaged one: seqs are skipped and announced.
+    pub false_alarms: u64,
     /// Acked messages whose effects were looked for.
     pub verified: u64,
     pub virtual_ms: u64,
@@ -48,7 +50,7 @@ pub struct Stats {
 
 impl Stats {
     /// Every count with its name.
-    pub fn named(&self) -> [(&'static str, u64); 17] {
+    pub fn named(&self) -> [(&'static str, u64); 18] {
         [
             ("steps", self.steps),
             ("messages", self.messages),
@@ -67,6 +69,7 @@ impl Stats {
             ("lost", self.lost),
             ("connects", self.connects),
             ("verified", self.verified),
+            ("false alarms", self.false_alarms),
         ]
     }
 
@@ -91,6 +94,7 @@ impl Stats {
         self.lost += other.lost;
         self.connects += other.connects;
         self.verified += other.verified;
+        self.false_alarms += other.false_alarms;
     }
 }
 

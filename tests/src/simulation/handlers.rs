@@ -35,7 +35,7 @@ pub const STREAMS: [(&str, u8, WhenFull); 2] =
 
 /// All streams: those of the handlers and the gateway's own.
 pub fn streams() -> Streams {
-    let own = [("losses", 7, WhenFull::DropOldest), ("dead-letters", 0, WhenFull::DropOldest)];
+    let own = [("losses", 7, WhenFull::DropNewest), ("dead-letters", 0, WhenFull::DropOldest)];
     let streams = STREAMS.into_iter().chain(own).map(|(name, priority, when_full)| Stream {
         id: StreamId::of(name),
         name: name.to_owned(),

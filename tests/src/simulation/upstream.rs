@@ -68,10 +68,6 @@ impl Upstream {
         self.is_away = is_away;
     }
 
-    pub fn never_refuses(&mut self) {
-        self.refuses_one_in = 0;
-    }
-
     /// Takes what the uplink driver would do.
     pub fn take(&mut self, what: ToUplink, random: &mut Random) -> Option<Input> {
         match what {

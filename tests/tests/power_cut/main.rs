@@ -2,6 +2,7 @@
 
 mod faithful;
 mod faults;
+mod house;
 mod planted;
 
 use std::path::Path;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tidegate_config::{BrokerSettings, Protocol, UplinkSettings, read_gateway};
@@ -105,14 +106,15 @@ impl Bench {
     pub fn hear_within(&mut self, wait: Duration) -> Option<Told> {
         let uplink = &mut self.uplink;
         let said = async { timeout(wait, poll_fn(|context| uplink.poll_said(context))).await };
-        let input = self.runtime.block_on(said).ok()?.expect("the thread lives");
-        Some(match input {
-            Input::UplinkUp => Told::Up,
-            Input::UplinkDown { reason } => Told::Down(reason),
-            Input::Delivered { seq } => Told::Delivered(seq),
-            Input::Refused { seq, refusal } => Told::Refused(seq, refusal),
-            other => panic!("the uplink says {other:?}"),
-        })
+        Some(told(self.runtime.block_on(said).ok()?))
+    }
+
+    /// What it has said already and was not heard yet.
+    fn hear_now(&mut self) -> Option<Told> {
+        match self.uplink.poll_said(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(said) => Some(told(said)),
+            Poll::Pending => None,
+        }
     }
 
     #[track_caller]
@@ -173,9 +175,19 @@ impl Bench {
                     other => panic!("{other:?} after {}", delivered.len()),
                 }
                 under_way -= 1;
-                told = self.hear_within(Duration::ZERO);
+                told = self.hear_now();
             }
         }
+    }
+}
+
+fn told(said: Option<Input>) -> Told {
+    match said.expect("the thread lives") {
+        Input::UplinkUp => Told::Up,
+        Input::UplinkDown { reason } => Told::Down(reason),
+        Input::Delivered { seq } => Told::Delivered(seq),
+        Input::Refused { seq, refusal } => Told::Refused(seq, refusal),
+        other => panic!("the uplink says {other:?}"),
     }
 }
 

@@ -6,6 +6,7 @@ pub mod demo;
 pub mod new;
 pub mod outbox;
 pub mod plan;
+pub mod receive;
 pub mod try_event;
 
 use crate::failure::Failure;
@@ -27,4 +28,5 @@ pub const COMMANDS: &[Command] = &[
     try_event::COMMAND,
     plan::COMMAND,
     outbox::COMMAND,
+    receive::COMMAND,
 ];

@@ -263,13 +263,14 @@ fn without_a_word_there_are_defaults() {
     assert_eq!(uplink.broker.client_id, "gw-01");
     assert_eq!(uplink.protocol, Protocol::V5);
     assert_eq!((uplink.window, uplink.rate_per_s, uplink.message_bytes_max), (32, 0, 102_400));
-    for (id, topic, priority) in
-        [(StreamId::LOSSES, "gw-01/losses", 7), (StreamId::DEAD_LETTERS, "gw-01/dead-letters", 0)]
-    {
+    for (id, topic, priority, when_full) in [
+        (StreamId::LOSSES, "gw-01/losses", 7, WhenFull::DropNewest),
+        (StreamId::DEAD_LETTERS, "gw-01/dead-letters", 0, WhenFull::DropOldest),
+    ] {
         let stream = settings.streams.get(id).unwrap();
         let outlet = &uplink.outlets[&id];
         assert_eq!(stream.priority, priority);
-        assert_eq!((stream.ttl_s, stream.when_full), (0, WhenFull::DropOldest));
+        assert_eq!((stream.ttl_s, stream.when_full), (0, when_full));
         assert_eq!((outlet.topic.to_string().as_str(), outlet.format), (topic, Format::Cbor));
         assert_eq!(outlet.name, stream.name);
     }

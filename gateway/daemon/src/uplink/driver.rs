@@ -115,6 +115,9 @@ impl Driver {
 
 /// Tells the hub. When it is gone, nobody needs to know any more.
 pub(super) fn say(to: &mpsc::UnboundedSender<Vec<Input>>, said: Vec<Input>) {
+    if said.is_empty() {
+        return;
+    }
     if to.send(said).is_err() {
         debug!("the hub has stopped; what became of records is forgotten");
     }

@@ -24,6 +24,10 @@ impl Flight {
         self.under_way.len() < self.window
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
     /// Takes a record up and gives it a packet identifier.
     pub fn begin(&mut self, seq: u64) -> u16 {
         loop {

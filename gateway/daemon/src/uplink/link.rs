@@ -2,7 +2,7 @@
 //! broker that takes nothing more is still heard.
 
 use std::collections::VecDeque;
-use std::future::{Future as _, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,13 +16,15 @@ use tidegate_core::record::{Refusal, Sending};
 use tidegate_core::time::ClockQuality;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::dial::{Dialed, Stream};
 use super::driver::{Asked, say};
 use super::flight::Flight;
 use super::outlet::Outlets;
+use super::pulse::Pulse;
+use super::report::Report;
 use super::wire::{FAILURE, Heard, Wire};
 use crate::hub::ToUplink;
 use crate::tls::Trust;
@@ -31,8 +33,6 @@ use crate::tls::Trust;
 const OUTGOING_BYTES: usize = 64 * 1024;
 /// Acks of a whole window fit.
 const INCOMING_BYTES: usize = 4096;
-/// How long a broker may take to answer a ping, at most; less when the keep-alive is shorter.
-const PONG_WAIT: Duration = Duration::from_secs(10);
 /// For the last words of a gateway that stops.
 const BYE_WAIT: Duration = Duration::from_millis(200);
 
@@ -56,6 +56,8 @@ enum Woken {
     /// When there is a record to write down, or room for one.
     Work,
     Heard,
+    /// When what there is to say has been held back long enough.
+    Report,
     Time,
     Ended(End),
 }
@@ -70,6 +72,7 @@ pub(super) struct Link<'d> {
     /// TLS may hold back what it was given until it is flushed.
     is_flushed: bool,
     incoming: BytesMut,
+    report: Report,
     pulse: Pulse,
     trust: &'d Arc<Trust>,
     /// The clock's quality when a certificate was let pass that is out of date by that clock.
@@ -83,10 +86,12 @@ impl<'d> Link<'d> {
             None | Some(0) => settings.broker.keep_alive_s,
             Some(theirs) => theirs,
         };
+        let window = settings.window.min(accepted.receive_max);
         Link {
             stream,
             wire,
-            flight: Flight::new(settings.window.min(accepted.receive_max)),
+            flight: Flight::new(window),
+            report: Report::new(window),
             waiting: VecDeque::new(),
             packet_bytes_max: settings.message_bytes_max.min(accepted.packet_bytes_max),
             outgoing: BytesMut::new(),
@@ -105,26 +110,37 @@ impl<'d> Link<'d> {
         asked: &mut Asked,
         to_hub: &mpsc::UnboundedSender<Vec<Input>>,
     ) -> End {
-        let mut said = Vec::new();
         loop {
+            let mut said = std::mem::take(&mut self.report.said);
             let taken_in = self.take_in(&mut said);
             self.write_down(outlets, &mut said);
-            if !said.is_empty() {
-                say(to_hub, std::mem::take(&mut said));
-            }
-            if let Err(why) = taken_in {
-                return End::Lost(why);
-            }
-            match poll_fn(|context| self.poll(context, asked)).await {
-                Woken::Work | Woken::Heard => {}
-                Woken::Time => {
-                    if let Err(why) = self.handle_timeout() {
-                        return End::Lost(why);
+            self.report.said = said;
+            let woken = match taken_in {
+                Ok(()) => {
+                    if self.report.is_due(&self.flight) {
+                        say(to_hub, self.report.take());
                     }
+                    poll_fn(|context| self.poll(context, asked)).await
                 }
-                Woken::Ended(End::NobodyAsks) => return self.say_goodbye().await,
-                Woken::Ended(end @ End::Lost(_)) => return end,
-            }
+                Err(why) => Woken::Ended(End::Lost(why)),
+            };
+            let end = match woken {
+                Woken::Work | Woken::Heard => continue,
+                Woken::Report => {
+                    say(to_hub, self.report.take());
+                    continue;
+                }
+                Woken::Time => match self.handle_timeout() {
+                    Ok(()) => continue,
+                    Err(why) => End::Lost(why),
+                },
+                Woken::Ended(end) => end,
+            };
+            say(to_hub, self.report.take());
+            return match end {
+                End::NobodyAsks => self.say_goodbye().await,
+                End::Lost(why) => End::Lost(why),
+            };
         }
     }
 
@@ -207,6 +223,9 @@ impl<'d> Link<'d> {
             }
             Poll::Pending => {}
         }
+        if self.report.poll(context).is_ready() {
+            return Poll::Ready(Woken::Report);
+        }
         self.pulse.poll(context).map(|()| Woken::Time)
     }
 
@@ -287,63 +306,5 @@ fn verdict(seq: u64, code: u8) -> Result<Input, String> {
         0x91 => Err("it says that a packet identifier is in use (0x91)".to_owned()),
         0x97 => Err("it takes no more for now: its quota is used up (0x97)".to_owned()),
         _ => Ok(Input::Refused { seq, refusal: Refusal::Code(code) }),
-    }
-}
-
-/// Finds out whether the broker still lives, and lets it know that we do.
-struct Pulse {
-    keep_alive: Duration,
-    last_sent: Instant,
-    last_heard: Instant,
-    /// When the ping went out that waits for an answer.
-    pinged: Option<Instant>,
-    timer: Pin<Box<Sleep>>,
-}
-
-impl Pulse {
-    fn new(keep_alive: Duration) -> Pulse {
-        let now = Instant::now();
-        let timer = Box::pin(sleep_until(now + keep_alive));
-        Pulse { keep_alive, last_sent: now, last_heard: now, pinged: None, timer }
-    }
-
-    fn sent(&mut self) {
-        self.last_sent = Instant::now();
-    }
-
-    /// Anything that is heard answers a ping.
-    fn heard(&mut self) {
-        self.last_heard = Instant::now();
-        self.pinged = None;
-    }
-
-    fn deadline(&self) -> Instant {
-        match self.pinged {
-            Some(at) => at + self.keep_alive.min(PONG_WAIT),
-            None => self.last_sent.min(self.last_heard) + self.keep_alive,
-        }
-    }
-
-    /// Rings at the deadline, or at an earlier one that has moved meanwhile.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        self.timer.as_mut().poll(context)
-    }
-
-    /// Whether a ping is due.
-    ///
-    /// # Errors
-    /// When the last one was not answered.
-    fn handle_timeout(&mut self) -> Result<bool, String> {
-        let now = Instant::now();
-        let is_due = self.deadline() <= now;
-        if is_due && self.pinged.is_some() {
-            return Err("it does not answer".to_owned());
-        }
-        if is_due {
-            self.pinged = Some(now);
-        }
-        let next = self.deadline();
-        self.timer.as_mut().reset(next);
-        Ok(is_due)
     }
 }

@@ -50,6 +50,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             Err(error) => return Err(error),
         };
         evicted.has_room = self.has_room();
+        evicted.last_frame = self.journal.durable_seq();
         evicted.ledger = lines(self.journal.ledger());
         Ok(evicted)
     }
@@ -59,6 +60,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
     pub fn poll_evicted(&mut self) -> Option<Evicted> {
         let mut evicted = self.evicted.take()?;
         evicted.has_room = self.has_room();
+        evicted.last_frame = self.journal.durable_seq();
         evicted.ledger = lines(self.journal.ledger());
         Some(evicted)
     }
