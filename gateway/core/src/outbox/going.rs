@@ -1,9 +1,7 @@
 //! What goes next.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
-use super::lane::Lane;
 use super::suspect::Verdict;
 use super::{Flight, Outbox};
 use crate::commit::Lost;
@@ -41,21 +39,6 @@ impl Outbox {
             return None;
         }
         self.next_record(now).or_else(|| self.next_fetch())
-    }
-
-    /// What may not be given up although its span is not settled: it is on its way, or acked out of order, or a copy
-    /// of what is.
-    fn evict(&mut self) -> Evict {
-        let flights = self.flights.iter().map(|(seq, flight)| (*seq, (flight.place, false)));
-        self.keeping = flights.collect();
-        let early = self.lanes.iter().flat_map(Lane::settled_early);
-        self.keeping.extend(early.map(|(place, seq)| (seq, (place, true))));
-        let aside = self.aside.as_ref().map(|(_, record)| record.seq);
-        let mut under_way: Vec<u64> = self.keeping.keys().copied().collect();
-        under_way.extend(self.settled_copies.iter().copied().chain(aside));
-        under_way.sort_unstable();
-        under_way.dedup();
-        Evict { progress: self.progress(), under_way }
     }
 
     fn next_record(&mut self, now: Timestamp) -> Option<Ask> {
