@@ -64,7 +64,10 @@ impl Gateway {
         self.outbox.handle_evicted(self.now, evicted);
         for loss in &evicted.losses {
             let stream = self.stream_name(loss.stream);
-            let (reason, total) = (loss.reason, loss.records);
+            let (id, reason) = (loss.stream, loss.reason);
+            let mut lines = self.outbox.losses();
+            let line = lines.find(|line| (line.stream, line.reason) == (id, reason));
+            let total = line.map_or(loss.records, |line| line.count);
             self.report(Report::RecordsLost { stream, reason, total });
         }
     }

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 
+use super::lane::Lane;
 use super::suspect::Verdict;
 use super::{Flight, Outbox};
 use crate::commit::Lost;
@@ -48,7 +49,7 @@ impl Outbox {
         }
         if self.flights.is_empty()
             && let Some((_, record)) = &self.aside
-            && self.suspect.judge(record.seq) != Verdict::After
+            && (self.suspect.judge(record.seq) != Verdict::After || self.has_nothing_else())
         {
             let (place, record) = self.aside.take()?;
             return Some(self.send(now, place, record));
@@ -82,6 +83,11 @@ impl Outbox {
             return Some(Ask::Lose(lost));
         }
         Some(self.send(now, place, record))
+    }
+
+    /// Nothing is there that could go before a record that is set aside.
+    fn has_nothing_else(&self) -> bool {
+        self.lanes.iter().all(Lane::is_dry)
     }
 
     /// Why this record need not go.
