@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Gateway;
+use crate::commit::LedgerLine;
 use crate::effect::{Effect, Report};
 use crate::job::{Failure, Send};
 use crate::message::Message;
@@ -65,9 +66,8 @@ impl Gateway {
         for loss in &evicted.losses {
             let stream = self.stream_name(loss.stream);
             let (id, reason) = (loss.stream, loss.reason);
-            let mut lines = self.outbox.losses();
-            let line = lines.find(|line| (line.stream, line.reason) == (id, reason));
-            let total = line.map_or(loss.records, |line| line.count);
+            let is_it = |line: &&LedgerLine| (line.stream, line.reason) == (id, reason);
+            let total = self.outbox.losses().find(is_it).map_or(loss.records, |line| line.count);
             self.report(Report::RecordsLost { stream, reason, total });
         }
     }
