@@ -7,7 +7,7 @@
 mod ask;
 mod verdict;
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -41,9 +41,8 @@ pub struct Sent {
     pub topic: String,
     /// JSON text; no two are the same.
     pub payload: String,
-    pub device: usize,
-    /// Counts the connections of its device.
-    pub connection: u32,
+    /// What it was sent on: the fleet, the device, and how many connections that had.
+    pub way: (String, usize, u32),
     /// Where the recording stood before it was sent.
     pub mark: u64,
     /// Where it stood when the ack was there.
@@ -66,7 +65,9 @@ pub struct Fleet<'a> {
     pub on_ack: &'a (dyn Fn(u64) + Sync),
     /// Stops it early.
     pub stop: &'a AtomicBool,
-    /// Makes the payloads differ from those of another fleet.
+    /// How connections ended that were not to end.
+    pub broken: &'a Mutex<Vec<String>>,
+    /// Makes it differ from another fleet.
     pub name: &'a str,
 }
 
@@ -100,8 +101,8 @@ impl Fleet<'_> {
         while (sent.len() as u64) < self.messages && !self.is_over() {
             connection += 1;
             // Whatever ended it, the next one goes on behind it.
-            let ended = self.connection(device, connection, &mut sent, acked);
-            if ended.is_err() {
+            if let Err(error) = self.connection(device, connection, &mut sent, acked) {
+                self.broken.lock().expect("no device panics").push(error.to_string());
                 thread::sleep(REST);
             }
         }
@@ -120,7 +121,7 @@ impl Fleet<'_> {
         acked: &AtomicU64,
     ) -> io::Result<()> {
         let mut client = Client::connect(self.address, &format!("device-{device}"))?;
-        let mut under_way: VecDeque<(u16, usize)> = VecDeque::new();
+        let mut under_way: BTreeMap<u16, usize> = BTreeMap::new();
         loop {
             while under_way.len() < self.window
                 && (sent.len() as u64) < self.messages
@@ -131,19 +132,20 @@ impl Fleet<'_> {
                 sent.push(message);
                 if is_sure(&topic) {
                     let id = client.publish_acked(&topic, payload.as_bytes())?;
-                    under_way.push_back((id, sent.len() - 1));
+                    under_way.insert(id, sent.len() - 1);
                 } else {
                     client.publish(&topic, payload.as_bytes())?;
                 }
             }
-            let Some((id, number)) = under_way.pop_front() else {
+            if under_way.is_empty() {
                 return Ok(());
-            };
-            // The house acks in order.
-            match client.read(ACK_MAX)? {
-                Some(Packet::PubAck { packet_id }) if packet_id == id => {}
-                other => return Err(io::Error::other(format!("no ack of {id} but {other:?}"))),
             }
+            // Two handlers do not wait for each other: acks come in any order.
+            let number = match client.read(ACK_MAX)? {
+                Some(Packet::PubAck { packet_id }) => under_way.remove(&packet_id),
+                other => return Err(io::Error::other(format!("no ack but {other:?}"))),
+            };
+            let number = number.ok_or_else(|| io::Error::other("an ack of nothing"))?;
             sent[number].acked = Some((self.mark)());
             (self.on_ack)(acked.fetch_add(1, Ordering::Relaxed) + 1);
         }
@@ -164,8 +166,7 @@ impl Fleet<'_> {
         Sent {
             topic: format!("{line}{device}"),
             payload,
-            device,
-            connection,
+            way: (self.name.to_owned(), device, connection),
             mark: (self.mark)(),
             acked: None,
         }

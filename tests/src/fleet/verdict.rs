@@ -65,15 +65,11 @@ impl Judge<'_> {
     /// Whether it must be in the handler's state: a handler sees its messages in order, and what is durable is a
     /// prefix of what it did.
     fn must_count(&self, message: &Sent, later: &[&Sent]) -> bool {
-        // Acks come in order too: the first later message of this handler that is to be acked says it.
         later
             .iter()
-            .take_while(|other| {
-                (other.device, other.connection) == (message.device, message.connection)
-            })
+            .take_while(|other| other.way == message.way)
             .filter(|other| is_recorded(&other.topic) == is_recorded(&message.topic))
-            .find(|other| super::is_sure(&other.topic))
-            .is_some_and(|other| other.acked.is_some_and(|mark| (self.upto)(mark)))
+            .any(|other| other.acked.is_some_and(|mark| (self.upto)(mark)))
     }
 
     /// The seq of each payload of the stream `up`.
@@ -109,7 +105,7 @@ impl Judge<'_> {
         for message in sent.iter().filter(|sent| is_recorded(&sent.topic)) {
             let now = arrived.get(message.payload.as_bytes());
             if let Some((before, then)) = last
-                && (before.device, before.connection) == (message.device, message.connection)
+                && before.way == message.way
             {
                 match (then, now) {
                     (None, Some(_)) => {

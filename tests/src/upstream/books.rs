@@ -94,7 +94,8 @@ impl Books {
         let mut missing = Vec::new();
         for (_, seq) in self.records.range((epoch, 0)..=(epoch, u64::MAX)).map(|(key, _)| key) {
             while next < *seq && missing.len() < 1000 {
-                let loss = announced.iter().find(|loss| (loss.first_seq..=loss.last_seq).contains(&next));
+                let loss =
+                    announced.iter().find(|loss| (loss.first_seq..=loss.last_seq).contains(&next));
                 match loss {
                     Some(loss) => next = loss.last_seq + 1,
                     None => {
@@ -153,8 +154,12 @@ mod tests {
     #[test]
     fn what_is_missing_is_found_unless_it_was_announced() {
         assert_eq!(books(&[(1, "up", "1"), (2, "up", "2")]).missing(), []);
-        assert_eq!(books(&[(2, "up", "1"), (5, "up", "2")]).missing(), [1, 3, 4].map(|n| (0xaa, n)));
-        let loss = r#"{"stream":"up","reason":"damaged","count":2,"first_seq":3,"last_seq":4,"bytes":0}"#;
+        assert_eq!(
+            books(&[(2, "up", "1"), (5, "up", "2")]).missing(),
+            [1, 3, 4].map(|n| (0xaa, n))
+        );
+        let loss =
+            r#"{"stream":"up","reason":"damaged","count":2,"first_seq":3,"last_seq":4,"bytes":0}"#;
         assert_eq!(books(&[(2, "up", "1"), (5, "losses", loss)]).missing(), [(0xaa, 1)]);
     }
 

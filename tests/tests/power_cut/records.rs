@@ -3,14 +3,14 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tidegate_tests::daemon::{Daemon, Local};
-use tidegate_tests::fleet::{Fleet, Judge, Sent, counts, handlers, is_drained};
+use tidegate_tests::fleet::{Fleet, Judge, Sent, counts, handlers, is_drained, no_ack};
 use tidegate_tests::ports;
 use tidegate_tests::power_cut::{Cut, Disk, Image, Log, Op, Replay, cuts, every_cut};
 use tidegate_tests::programs::Placement;
@@ -18,6 +18,7 @@ use tidegate_tests::upstream::{Books, Mood, Upstream};
 
 /// From the start on a disk until everything is upstream, on a busy machine.
 const DRAIN_MAX: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(4);
 /// Daemons that run at the same time.
 const LANES: usize = 4;
@@ -31,7 +32,8 @@ struct Past {
     books: Books,
 }
 
-/// Runs the daemon under load, recorded, and kills it. Upstream is away at first, then there, away and there again.
+/// Runs the daemon under load, recorded, over a kill and a stop, and kills it. Upstream is away at first, then there,
+/// away and there again.
 fn record(messages: u64, window: usize) -> Past {
     let upstream = Upstream::start(Mood::Away);
     let (mut daemon, recorder) = Daemon::spawn_recorded(&handlers(), &upstream.config());
@@ -39,29 +41,44 @@ fn record(messages: u64, window: usize) -> Past {
     let marks = Arc::clone(&recorder);
     upstream.note_marks(move || marks.mark());
     daemon.wait_until_ready(&handlers());
-    // Three in four are acked.
-    let quarter = DEVICES as u64 * messages * 3 / 16;
-    let on_ack = |acked: u64| {
-        if acked % quarter == 0 {
-            let is_there = [Mood::Takes, Mood::Away][(acked / quarter) as usize % 2];
-            upstream.set(if acked / quarter % 2 == 1 { Mood::Takes } else { is_there });
+    let mut sent = Vec::new();
+    for (name, mood) in
+        [("a", Mood::Away), ("b", Mood::Takes), ("c", Mood::Away), ("d", Mood::Takes)]
+    {
+        // Starts and stops are times to lose power, too.
+        match name {
+            "b" => daemon.process.kill(),
+            "d" => assert!(daemon.process.terminate(PATIENCE).is_some_and(|end| end.success())),
+            _ => {}
         }
-    };
-    let fleet = Fleet {
-        address: daemon.address,
-        devices: DEVICES,
-        window,
-        messages,
-        payload_bytes: 60,
-        mark: &|| recorder.mark(),
-        on_ack: &on_ack,
-        stop: &AtomicBool::new(false),
-        name: "r",
-    };
-    let sent = fleet.run();
+        if !daemon.process.is_running() {
+            daemon.start_again_recorded(&recorder);
+            daemon.wait_until_ready(&handlers());
+        }
+        let before = upstream.look(|books| books.records.len());
+        upstream.set(mood);
+        if mood == Mood::Takes {
+            // It is back in the middle of what waits; the others go on sending meanwhile.
+            assert!(upstream.wait_until(PATIENCE, |books| books.records.len() > before));
+        }
+        let broken = Mutex::new(Vec::new());
+        let fleet = Fleet {
+            address: daemon.address,
+            devices: DEVICES,
+            window,
+            messages: messages / 4,
+            payload_bytes: 60,
+            mark: &|| recorder.mark(),
+            on_ack: &no_ack,
+            stop: &AtomicBool::new(false),
+            broken: &broken,
+            name,
+        };
+        sent.extend(fleet.run());
+        assert_eq!(broken.into_inner().expect("no device panicked"), [""; 0]);
+    }
     daemon.process.kill();
     let books = upstream.books();
-    assert!(sent.iter().all(|sent| sent.connection == 1), "no connection broke");
     assert_eq!(books.wrong, [""; 0]);
     Past { log: recorder.log(), sent, books }
 }
@@ -211,6 +228,9 @@ fn what_was_acked_is_upstream_after_every_cut() {
     check(&past, cuts(&past.log, wanted, 3));
 }
 
+/// Messages of a device for at least 2,000 operations.
+const EVERY: u64 = 1000;
+
 /// Takes many minutes: by command, with `POWER_CUTS_EVERY=1`.
 #[test]
 fn every_operation_is_a_good_one_to_lose_power() {
@@ -218,7 +238,7 @@ fn every_operation_is_a_good_one_to_lose_power() {
         println!("left out: POWER_CUTS_EVERY=1 runs it");
         return;
     }
-    let past = record(250, 2);
+    let past = record(EVERY, 1);
     let operations = past.log.records().len();
     assert!(operations >= 2000, "{operations} operations were recorded");
     check(&past, every_cut(&past.log, 5));
