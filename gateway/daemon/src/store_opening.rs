@@ -1,6 +1,6 @@
 //! Opens the store in the data folder, and says what was found there.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,15 +35,14 @@ pub struct Lock {
 pub fn open(settings: &Settings, seed: u64) -> anyhow::Result<(RealStore, Opened, Lock)> {
     let folder = &settings.data_dir;
     let journal = folder.join("journal");
-    fs::create_dir_all(&journal).with_context(|| {
+    // Before the lock, which lies beside it. The disk makes the folders, so that their names are durable too.
+    let disk = RealDisk::open(&journal).with_context(|| {
         format!(
-            "cannot make {} (gateway.data_dir); make it, or let the daemon's user write there",
+            "cannot make or open {} (gateway.data_dir); make it, or let the daemon's user write there",
             journal.display()
         )
     })?;
     let lock = lock(folder)?;
-    let disk = RealDisk::open(&journal)
-        .with_context(|| format!("cannot open {} (gateway.data_dir)", journal.display()))?;
     let prober = Prober::own().context("cannot tell where this program is")?;
     let shelf = StateShelf::open(folder, prober, CACHE_MB);
     let (store, opened) = Store::open(disk, shelf, store_settings(settings), epoch(seed))

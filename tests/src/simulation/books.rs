@@ -7,6 +7,7 @@ use tidegate_core::record::StreamId;
 use super::check::Checker;
 use super::device::Id;
 use super::handlers::{self, NAMES, STREAMS};
+use super::house::OUTBOX;
 use super::upstream::Upstream;
 
 /// What the receiver knows of one handler.
@@ -93,10 +94,12 @@ fn read_dead_letter(payload: &[u8], accounts: &mut [Account]) -> Result<(), Stri
 fn check_gaps(upstream: &Upstream, lost: u64, is_calm: bool) -> Result<(), String> {
     let last = upstream.received.last_key_value().map_or(0, |(seq, _)| *seq);
     let missing = last - upstream.received.len() as u64;
-    // A record that arrived and whose ack did not may be given up later: nobody knew that it had arrived. After a
+    // A record that arrived and whose ack did not, or came before that of an older one when the link broke, may be given
+    // up later: nobody knew, or remembers, that it had arrived. After a
     // power cut, nobody knows what was delivered since progress was last committed; and what a disk fault interrupted
     // may come true when it is out of date.
-    let may_be_both = if is_calm { upstream.unheard } else { lost };
+    let forgotten = upstream.unheard + upstream.connects * OUTBOX.window as u64;
+    let may_be_both = if is_calm { forgotten } else { lost };
     if missing > lost || lost > missing + may_be_both {
         let first = (1..=last).find(|seq| !upstream.received.contains_key(seq));
         return Err(format!(

@@ -31,7 +31,7 @@ pub const LIMITS: Limits = Limits {
 };
 const COMMITS: CommitLimits =
     CommitLimits { lazy_ms: 300, held_bytes_max: 2048, commit_bytes_max: 512, ..CommitLimits::DEV };
-const OUTBOX: OutboxLimits = OutboxLimits {
+pub const OUTBOX: OutboxLimits = OutboxLimits {
     window: 4,
     lane_bytes_max: 512,
     fetch_bytes: 256,
@@ -43,8 +43,6 @@ const OUTBOX: OutboxLimits = OutboxLimits {
 };
 /// Beyond `held_bytes_max`: what jobs that had begun, and a quarantine's dead letters, bring on top.
 pub const BEHIND_BYTES_MAX: usize = COMMITS.held_bytes_max + 8 * 1024;
-/// What must be free in the journal.
-const ROOM_BYTES: usize = 4096;
 pub const RECEIVE_MAX: u16 = 8;
 
 /// Small segments, so that all of it turns over often.
@@ -103,7 +101,7 @@ impl House {
         for input in deployed {
             hub.handle_input(Timestamp(0), input);
         }
-        let (work, todo, desk) = (Vec::new(), VecDeque::new(), StoreDesk::new(store, ROOM_BYTES));
+        let (work, todo, desk) = (Vec::new(), VecDeque::new(), StoreDesk::new(store));
         Ok(House { hub, work, desk, disks: disks.clone(), todo })
     }
 

@@ -8,5 +8,6 @@ mod front_door;
 mod house;
 mod lasting;
 mod outage;
+mod outbox;
 mod stop;
 mod traffic;

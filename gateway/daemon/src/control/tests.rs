@@ -60,7 +60,7 @@ fn house() -> (Rc<Shell>, StoreDriver) {
     let disk = ModelDisk::new(1);
     let shelf = ModelShelf::new(1, disk.power());
     let store = Store::open(disk, shelf, StoreSettings::default(), 7).expect("a disk that works");
-    let (driver, _closer) = StoreDriver::start(store.0, 0);
+    let (driver, _closer) = StoreDriver::start(store.0, 0, Clock::start());
     (shell, driver)
 }
 

@@ -65,8 +65,8 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         Some(evicted)
     }
 
-    /// Room for the largest commit.
-    fn has_room(&self) -> bool {
+    /// Room for the largest commit. Without it, it is time to evict.
+    pub fn has_room(&self) -> bool {
         !self.is_full(self.settings.journal.payload_bytes_max())
     }
 
