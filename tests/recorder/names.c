@@ -3,7 +3,10 @@
 
 #include <dirent.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 /* ---- opening and closing ---- */
 
@@ -166,3 +169,14 @@ int symlinkat(const char *from, int at, const char *to) {
     return real(from, at, to);
 }
 int symlink(const char *from, const char *to) { return symlinkat(from, AT_FDCWD, to); }
+
+/* A socket with a name leaves it behind. */
+int bind(int fd, const struct sockaddr *address, socklen_t bytes) {
+    REAL(bind);
+    char path[sizeof(struct sockaddr_un) + 1] = "", inside[PATH_MAX];
+    size_t before = offsetof(struct sockaddr_un, sun_path);
+    if (is_recording() && address->sa_family == AF_UNIX && bytes > before && bytes <= sizeof(struct sockaddr_un))
+        memcpy(path, (const char *)address + before, bytes - before);
+    if (!path[0] || !is_inside(AT_FDCWD, path, inside)) return real(fd, address, bytes);
+    DONE(real(fd, address, bytes), BIND, -1, inside, 0, 0, 0, NULL, 0);
+}

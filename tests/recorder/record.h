@@ -41,6 +41,7 @@ enum op {
     MKDIR = 11,     /* path */
     RMDIR = 12,     /* path */
     DUP = 13,       /* fd; result: the other one */
+    BIND = 14,      /* path of a socket */
 };
 
 /* Little-endian, as it lies in memory. The path follows, then the data, then four bytes that only this record has

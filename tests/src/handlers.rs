@@ -156,12 +156,30 @@ pub fn echo(name: &str, from: &str, to: &str, qos: u8) -> Handler {
 /// little-endian, and with nothing while there is none.
 pub fn tally(from: &str) -> Handler {
     let (payload, payload_len) = (INBOX + 64, INBOX + 68);
+    let send = format!(
+        "(drop (call $send (i32.const 48) (i32.const 2)
+           (i32.add (i32.const {INBOX}) (i32.load (i32.const {payload}))) (i32.load (i32.const {payload_len}))
+           (i32.const -1) (i32.const 0)))"
+    );
+    counting("tally", from, &send).may_send("up")
+}
+
+/// A handler that counts as [`tally`] does, and sends nothing. It answers on `plain/count`.
+pub fn plain(from: &str) -> Handler {
+    counting("plain", from, "")
+}
+
+/// A handler that counts, and answers on `<name>/count`; a name of five letters.
+fn counting(name: &str, from: &str, more: &str) -> Handler {
+    let payload = INBOX + 64;
     let (topic, topic_len) = (INBOX + 32, INBOX + 36);
     let key = format!(
         "(i32.add (i32.const {INBOX}) (i32.load (i32.const {topic}))) (i32.load (i32.const {topic_len}))"
     );
+    let answers = format!("{name}/count");
+    assert_eq!(answers.len(), 11, "the name has five letters");
     let module = guest_with(
-        "(data (i32.const 16) \"tally/count\") (data (i32.const 48) \"up\")",
+        &format!("(data (i32.const 16) \"{answers}\") (data (i32.const 48) \"up\")"),
         &format!(
             "(local.set $i (i32.add (i32.const {INBOX}) (i32.load (i32.const {payload}))))
              (if (i32.eq (i32.load8_u (local.get $i)) (i32.const 63))
@@ -171,12 +189,11 @@ pub fn tally(from: &str) -> Handler {
                          (select (i32.const 8) (i32.const 0) (i32.eq (local.get $j) (i32.const 8))) (i32.const 1)))
                  (return (i32.const 0))))
              (drop (call $state_add {key} (i64.const 1) (i32.const 8)))
-             (drop (call $send (i32.const 48) (i32.const 2) (local.get $i) (i32.load (i32.const {payload_len}))
-                     (i32.const -1) (i32.const 0)))
+             {more}
              (i32.const 0)"
         ),
     );
-    Handler::new("tally", from, module).may_publish("tally/count").may_send("up")
+    Handler::new(name, from, module).may_publish(&answers)
 }
 
 /// The example handler, built as its user would, with the limits of its own manifest.

@@ -2,9 +2,11 @@
 //! benchmark in `src/bin/bench` share; nothing in the house sees it.
 //!
 //! In reading order: folders and ports for one test, processes, the programs under test, an MQTT
-//! client, handlers made from text, the hostile ones among them, the load generator, the simulation, and power cuts.
+//! client, handlers made from text, the hostile ones among them, the load generator, the
+//! simulation, power cuts; an upstream and a fleet of devices that know what must have arrived.
 
 pub mod daemon;
+pub mod fleet;
 pub mod handlers;
 pub mod hostile;
 pub mod load;
@@ -17,3 +19,4 @@ pub mod procfs;
 pub mod programs;
 pub mod scratch;
 pub mod simulation;
+pub mod upstream;

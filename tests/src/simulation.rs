@@ -6,10 +6,12 @@ mod books;
 mod check;
 mod device;
 mod disks;
+mod ending;
 mod handlers;
 mod house;
 mod random;
 mod upstream;
+mod weather;
 mod world;
 
 pub use check::{Stats, Violation};

@@ -12,12 +12,13 @@ use crate::limits::OutboxLimits;
 use crate::planted::{Bug, planted};
 use crate::reconnect::Reconnect;
 use crate::record::{LossReason, PRIORITY_MAX, Place, Record, Stamp, StreamId};
-use crate::store::{Evicted, Fetched, Restored};
+use crate::store::{Fetched, Restored};
 use crate::stream::{Streams, WhenFull};
 use crate::time::Timestamp;
 
 mod backlog;
 mod boots;
+mod eviction;
 mod going;
 mod lane;
 mod ledger;
@@ -74,6 +75,8 @@ pub struct Outbox {
     pace: Pace,
     paced_until: Option<Timestamp>,
     is_evicting: bool,
+    /// What the eviction that is going on was asked to keep: where it stood, and whether it is settled by now.
+    keeping: BTreeMap<u64, (Place, bool)>,
     /// The journal has no room for more records.
     is_full: bool,
     wants_room: bool,
@@ -83,6 +86,8 @@ pub struct Outbox {
     progress_due: Option<Timestamp>,
     progress_at: Timestamp,
     progress_frame: u64,
+    /// Records settled since.
+    settled: u64,
 }
 
 impl Outbox {
@@ -109,6 +114,7 @@ impl Outbox {
             pace: Pace::new(limits.rate_per_s),
             paced_until: None,
             is_evicting: false,
+            keeping: BTreeMap::new(),
             is_full: false,
             wants_room: false,
             wants_connect: false,
@@ -116,6 +122,7 @@ impl Outbox {
             progress_due: None,
             progress_at: Timestamp(0),
             progress_frame: 0,
+            settled: 0,
         };
         outbox.handle_restored(&Restored { boot: 1, next_seq: 1, ..Restored::default() });
         outbox
@@ -280,6 +287,7 @@ impl Outbox {
     pub fn begin_anew(&mut self) {
         self.flights.clear();
         self.aside = None;
+        self.keeping.retain(|_, (_, is_settled)| *is_settled);
         if planted(Bug::WindowForgotten) {
             return;
         }
@@ -329,7 +337,11 @@ impl Outbox {
         }
         self.backlog.settle(record);
         self.lanes.retain(|lane| !lane.is_over());
+        if let Some((_, is_settled)) = self.keeping.get_mut(&record.seq) {
+            *is_settled = true;
+        }
         self.recount();
+        self.settled += 1;
         if self.progress_due.is_none() {
             let due = now.after(Duration::from_millis(self.limits.progress_ms));
             self.progress_due = Some(due);
@@ -352,36 +364,5 @@ impl Outbox {
         }
         self.sort_lanes();
         self.recount();
-    }
-
-    /// The journal is full.
-    pub fn handle_full(&mut self) {
-        self.is_full = true;
-        self.wants_room = !self.is_evicting;
-    }
-
-    /// The journal has made room. Returns what that took, by stream and reason.
-    pub fn handle_evicted(&mut self, now: Timestamp, evicted: &Evicted) {
-        self.is_evicting = false;
-        self.is_full = !evicted.has_room;
-        self.losses.handle_evicted(&evicted.losses, &evicted.ledger);
-        for loss in &evicted.losses {
-            self.backlog.evict(loss);
-        }
-        if evicted.up_to == 0 {
-            return;
-        }
-        // What was carried stands before everything that comes now.
-        self.last_frame = self.last_frame.max(evicted.last_frame);
-        for lane in &mut self.lanes {
-            let early = lane.settled_early().filter(|(place, _)| place.frame <= evicted.up_to);
-            self.settled_copies.extend(early.map(|(_, seq)| seq));
-            lane.handle_evicted(evicted.up_to, evicted.carried_from);
-        }
-        for flight in self.flights.values_mut() {
-            flight.is_carried |= flight.place.frame <= evicted.up_to;
-        }
-        self.sort_lanes();
-        self.progress_due = Some(now);
     }
 }

@@ -23,12 +23,10 @@ pub struct StoreDesk<D: Disk, S: Shelf> {
     /// The core knows that there is no room.
     said_full: bool,
     is_failing: bool,
-    room_bytes: usize,
 }
 
 impl<D: Disk, S: Shelf> StoreDesk<D, S> {
-    /// `room_bytes`: what must be free in the journal beyond what waits to be written.
-    pub fn new(store: Store<D, S>, room_bytes: usize) -> StoreDesk<D, S> {
+    pub fn new(store: Store<D, S>) -> StoreDesk<D, S> {
         StoreDesk {
             store,
             said: VecDeque::new(),
@@ -36,7 +34,6 @@ impl<D: Disk, S: Shelf> StoreDesk<D, S> {
             durable: CommitId(0),
             said_full: false,
             is_failing: false,
-            room_bytes,
         }
     }
 
@@ -119,7 +116,7 @@ impl<D: Disk, S: Shelf> StoreDesk<D, S> {
         {
             warn!(%error, "no checkpoint; the journal keeps what it has");
         }
-        if !self.said_full && self.store.is_full(self.room_bytes) {
+        if !self.said_full && !self.store.has_room() {
             self.said_full = true;
             self.said.push_back(Input::StoreFull);
         }

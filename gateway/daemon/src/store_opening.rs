@@ -1,6 +1,6 @@
 //! Opens the store in the data folder, and says what was found there.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,11 +9,17 @@ use anyhow::{Context as _, bail};
 use rustix::fs::{FlockOperation, flock};
 use tidegate_config::Settings;
 use tidegate_journal::RealDisk;
-use tidegate_store::{ModelShelf, Opened, Settings as StoreSettings, Store};
+use tidegate_store::{Opened, Settings as StoreSettings, Store};
 use tracing::{error, info, warn};
 
+use crate::shelf_ladder::Prober;
+use crate::state_shelf::StateShelf;
+
 /// The store of a running daemon.
-pub type RealStore = Store<RealDisk, ModelShelf>;
+pub type RealStore = Store<RealDisk, StateShelf>;
+
+/// Memory for what sled reads, MB. The handlers' tables are in memory anyway: it is read at the start, and written.
+const CACHE_MB: u64 = 2;
 
 /// Keeps a second daemon out of the data folder for as long as it lives.
 #[derive(Debug)]
@@ -29,16 +35,16 @@ pub struct Lock {
 pub fn open(settings: &Settings, seed: u64) -> anyhow::Result<(RealStore, Opened, Lock)> {
     let folder = &settings.data_dir;
     let journal = folder.join("journal");
-    fs::create_dir_all(&journal).with_context(|| {
+    // Before the lock, which lies beside it. The disk makes the folders, so that their names are durable too.
+    let disk = RealDisk::open(&journal).with_context(|| {
         format!(
-            "cannot make {} (gateway.data_dir); make it, or let the daemon's user write there",
+            "cannot make or open {} (gateway.data_dir); make it, or let the daemon's user write there",
             journal.display()
         )
     })?;
     let lock = lock(folder)?;
-    let disk = RealDisk::open(&journal)
-        .with_context(|| format!("cannot open {} (gateway.data_dir)", journal.display()))?;
-    let shelf = ModelShelf::new(seed, Default::default());
+    let prober = Prober::own().context("cannot tell where this program is")?;
+    let shelf = StateShelf::open(folder, prober, CACHE_MB);
     let (store, opened) = Store::open(disk, shelf, store_settings(settings), epoch(seed))
         .with_context(|| format!("cannot open the store in {}", folder.display()))?;
     tell(folder, &opened);

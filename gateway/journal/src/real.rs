@@ -28,13 +28,21 @@ impl RealDisk {
     /// Opens a folder and creates it when it is not there.
     ///
     /// # Errors
-    /// When it cannot be created, or its parent not be synced.
+    /// When it cannot be created, or its name not be made durable.
     pub fn open(folder: &Path) -> io::Result<RealDisk> {
-        if !folder.is_dir() {
-            fs::create_dir_all(folder)?;
-            if let Some(parent) = folder.parent().filter(|path| !path.as_os_str().is_empty()) {
-                File::open(parent)?.sync_all()?;
-            }
+        let missing: Vec<&Path> =
+            folder.ancestors().take_while(|path| !path.is_dir()).filter_map(Path::parent).collect();
+        fs::create_dir_all(folder)?;
+        for parent in missing {
+            sync_folder(parent)?;
+        }
+        // Also when it was there: whoever made it may have been stopped before its name was durable. Costs
+        // nothing when nothing has changed; a folder that cannot be written keeps what it has.
+        if let Some(parent) = folder.parent()
+            && let Err(error) = sync_folder(parent)
+            && !is_read_only(&error)
+        {
+            return Err(error);
         }
         Ok(RealDisk { folder: folder.to_owned(), handles: VecDeque::new() })
     }
@@ -60,17 +68,21 @@ impl RealDisk {
     }
 }
 
+/// Makes the names in a folder durable.
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    let here = Path::new(".");
+    File::open(if folder.as_os_str().is_empty() { here } else { folder })?.sync_all()
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), ReadOnlyFilesystem | PermissionDenied)
+}
+
 /// For reading and writing; a disk that became read-only can still be read.
 fn open(path: &Path) -> io::Result<File> {
     match OpenOptions::new().read(true).write(true).open(path) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
-            ) =>
-        {
-            File::open(path)
-        }
+        Err(error) if is_read_only(&error) => File::open(path),
         other => other,
     }
 }
@@ -147,6 +159,6 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&mut self) -> io::Result<()> {
-        File::open(&self.folder)?.sync_all()
+        sync_folder(&self.folder)
     }
 }

@@ -25,10 +25,12 @@ pub(crate) struct Exports {
 }
 
 impl<D: Disk, S: Shelf> Store<D, S> {
-    /// Whether a checkpoint is due: much state waits in memory, the journal has grown, or it is full and one would make
-    /// room.
+    /// Whether a checkpoint is due: much state waits in memory, the journal has grown or begun a segment, or it is full
+    /// and one would make room.
     pub fn wants_checkpoint(&self) -> bool {
-        self.memtable.bytes() > self.settings.memtable_bytes_max
+        // The shelf then knows of the newest segment, should its file be lost.
+        self.journal.counters().segments_started > self.segments_at_checkpoint
+            || self.memtable.bytes() > self.settings.memtable_bytes_max
             || self.grown_bytes >= self.settings.checkpoint_bytes
             || self.would_make_room()
     }
@@ -80,7 +82,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
     }
 
     fn write_shelf(&mut self) -> Result<(), Error> {
-        let mut durable = self.journal.durable_seq();
+        let mut durable = self.journal.durable_seq().max(self.base_seq);
         if planted(Bug::AppliedTooHigh) {
             durable = self.journal.last_seq();
         }
@@ -108,6 +110,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         self.applied_seq = Some(durable);
         self.memtable = Default::default();
         self.grown_bytes = 0;
+        self.segments_at_checkpoint = self.journal.counters().segments_started;
         Ok(())
     }
 
@@ -125,6 +128,8 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             }
         }
         self.counters.exports += 1;
+        // What could not be left behind can be now.
+        self.futile = None;
         self.exports = Exports { newest: number, applied_seq, check: None };
         self.grown_since_export = 0;
         Ok(())

@@ -23,6 +23,9 @@ pub(crate) struct Suspicion {
     pub end_lost: Option<(u64, u64)>,
     /// Neither the shelf nor an export could tell which seqs were given.
     pub are_facts_lost: bool,
+    /// The shelf could not tell: it has a checkpoint from after the newest segment was begun, so it would know if that
+    /// were gone. A power cut may leave a file without a header, and that is no loss.
+    pub is_shelf_lost: bool,
 }
 
 /// What is new of the damage; `None` when everything was taken into account before.
@@ -47,32 +50,37 @@ pub(crate) fn assess<D: Disk>(
         left_epoch: known.left_epoch,
         lost: Vec::new(),
     };
-    let is_known = damage.gaps.is_empty()
-        && damage.headers_restored <= known.headers_restored
-        && damage.files_lost <= known.files_lost
-        && damage.blocks_unreadable <= known.blocks_unreadable;
-    if is_known && suspicion == Suspicion::default() {
+    let is_unread = damage.blocks_unreadable > known.blocks_unreadable;
+    let is_worse = is_unread
+        || damage.headers_restored > known.headers_restored
+        || damage.files_lost > known.files_lost;
+    let may_repeat = suspicion.end_lost.is_some()
+        || suspicion.are_facts_lost
+        || is_unread
+        || suspicion.is_shelf_lost && (is_worse || !damage.gaps.is_empty());
+    if damage.gaps.is_empty() && !may_repeat {
         return None;
     }
     for gap in damage.gaps.clone() {
         damage.lost.extend(lost_in(journal, facts, gap));
     }
-    let mut given = facts.next_seq;
-    if suspicion.are_facts_lost {
-        given = given.max(journal.last_seq().saturating_add(1).saturating_mul(FRAME_RECORDS_MAX));
+    if may_repeat {
+        let last_frame = if suspicion.are_facts_lost { journal.last_seq() } else { 0 };
+        let given = facts.next_seq.max(last_frame.saturating_mul(FRAME_RECORDS_MAX));
+        damage.next_seq = (given / JUMP + 2) * JUMP;
     }
-    damage.next_seq = (given / JUMP + 2) * JUMP;
     if let Some(gap) = suspicion.end_lost {
         damage.lost.extend(lost_at_end(journal, facts, gap));
         damage.gaps.push(gap);
     }
     // What is jumped over may have been given: it is told as lost, so that seqs stay dense for whoever counts.
-    damage.lost.push(LostRange {
+    let jumped = damage.next_seq.saturating_sub(facts.next_seq);
+    damage.lost.extend((jumped > 0).then(|| LostRange {
         stream: StreamId(OTHER_STREAMS),
-        count: damage.next_seq - facts.next_seq,
+        count: jumped,
         first_seq: facts.next_seq,
         last_seq: damage.next_seq - 1,
-    });
+    }));
     Some(damage)
 }
 
@@ -151,10 +159,8 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         if is_underway {
             return;
         }
-        if let Some(mut damage) = assess(&mut self.journal, &self.facts, Suspicion::default()) {
-            // What is missing in the middle was not the last to be given: no jump.
-            damage.next_seq = 0;
-            damage.lost.pop();
+        // What is missing in the middle was not the last to be given.
+        if let Some(damage) = assess(&mut self.journal, &self.facts, Suspicion::default()) {
             // It is small; without room it is found again.
             self.put_damage(damage);
         }

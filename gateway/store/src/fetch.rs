@@ -93,23 +93,19 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         let mut scan_left = self.settings.fetch_scan_bytes_max;
         loop {
             match lane.drain(fetch, &mut fetched) {
-                Pause::Empty if scan_left == 0 => break,
+                Pause::Empty if fetched.is_end || scan_left == 0 => break,
                 Pause::Empty => {}
                 Pause::Full => break,
                 Pause::Beyond => {
                     // The lane may have read further than it may go on.
                     fetched.is_end = true;
-                    fetched.next = fetch.until.unwrap_or(lane.next);
+                    fetched.next = fetch.until.unwrap_or(lane.next).max(from);
                     return fetched;
                 }
             }
             match self.read_on(&mut lane, priority) {
                 Some(bytes) => scan_left = scan_left.saturating_sub(bytes),
-                None => {
-                    lane.next = lane.next.max(Place::of(lane.cursor.seq()));
-                    fetched.is_end = true;
-                    break;
-                }
+                None => fetched.is_end = true,
             }
         }
         if planted(Bug::FetchSkips) && !lane.held.is_empty() {

@@ -84,6 +84,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         let mut journal = Journal::open(disk, settings.journal.clone(), new_epoch)?;
         let mut found = Found::default();
         let mut ground = ground(&mut journal, &mut shelf, &mut found);
+        let is_shelf_good = found.rows > 0 && !ground.is_elsewhere && found.rows_bad == 0;
         let lost = leave_lost_journal(&mut ground.base, journal.epoch());
         found.is_journal_lost = lost.is_some();
         let known = ground.base.applied_seq.max(ground.base.facts.progress.known);
@@ -91,6 +92,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         let mut suspicion = Suspicion {
             end_lost: (known > last).then_some((last + 1, known)),
             are_facts_lost: found.are_facts_lost,
+            is_shelf_lost: !is_shelf_good,
         };
         if planted(Bug::NextSeqRepeats) {
             suspicion = Suspicion::default();
@@ -103,6 +105,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         let applied_seq = (!is_elsewhere && found.rows > 0).then_some(base.applied_seq);
         let mut store = Store::new(journal, shelf, settings, base.facts, applied_seq);
         store.exports = exports;
+        store.base_seq = base.applied_seq;
         store.is_stale = is_elsewhere && (found.rows > 0 || found.shelf_error.is_some());
         if is_elsewhere {
             for state in changes(tables.clone()) {
@@ -111,7 +114,8 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         }
         bad.into_iter().for_each(|key| store.memtable.remove(key));
         store.replay(base.applied_seq, state_from, &mut found);
-        store.take_pending(&mut found);
+        store.take_pending(base.applied_seq, state_from, &mut found);
+        suspicion.are_facts_lost &= found.are_facts_lost;
         let mut damage = assess(&mut store.journal, &store.facts, suspicion);
         // Unless the journal knows what was before it: then a start has counted that.
         if let Some((left_epoch, lost)) = lost
@@ -136,18 +140,23 @@ impl<D: Disk, S: Shelf> Store<D, S> {
 
     /// Takes up what the journal has beyond the base.
     fn replay(&mut self, applied_seq: u64, state_from: u64, found: &mut Found) {
-        let mut cursor = Cursor::from(applied_seq.min(state_from) + 1);
+        // The last frame at least: its losses may not be in the ledger.
+        let from = self.journal.last_seq().min(applied_seq.min(state_from) + 1);
+        let mut cursor = Cursor::from(from);
         let mut last = None;
         // Nothing in the journal makes reading fail.
         while let Ok(Some(frame)) = cursor.next(&mut self.journal) {
-            found.frames_replayed += 1;
-            found.bytes_replayed += frame.payload.len() as u64;
             let is_new = frame.seq > applied_seq;
+            if is_new || frame.seq > state_from {
+                found.frames_replayed += 1;
+                found.bytes_replayed += frame.payload.len() as u64;
+            }
             let at = At {
                 seq: frame.seq,
                 origin: frame.origin,
                 is_fresh: frame.origin > applied_seq || planted(Bug::CarriedStateTwice),
             };
+            let given = self.facts.next_seq;
             let seen_max = self.settings.seen_max;
             let read = read(&frame, is_new, at, &mut self.facts, seen_max);
             let Ok(entry) = read else {
@@ -164,6 +173,9 @@ impl<D: Disk, S: Shelf> Store<D, S> {
                 self.grown_bytes += len;
                 self.grown_since_export += len;
             }
+            // Where the newest records are, they tell which seqs were given; carried ones are old.
+            let has_records = self.facts.next_seq > given;
+            found.are_facts_lost &= !(frame.origin == frame.seq && has_records);
             last = Some((frame.seq, entry));
         }
         self.account_again(last);
@@ -181,7 +193,8 @@ impl<D: Disk, S: Shelf> Store<D, S> {
     }
 
     /// Takes up frames that the disk did not take again: they wait for a commit, as if they had been taken just now.
-    fn take_pending(&mut self, found: &mut Found) {
+    /// What the base has of them already is only written again.
+    fn take_pending(&mut self, applied_seq: u64, state_from: u64, found: &mut Found) {
         let mut last = None;
         for frame in self.journal.pending_frames() {
             let Ok(entry) = EntryView::parse(frame.payload).and_then(|view| view.read()) else {
@@ -189,6 +202,11 @@ impl<D: Disk, S: Shelf> Store<D, S> {
                 continue;
             };
             last = Some((frame.seq, entry.clone()));
+            if frame.seq <= applied_seq {
+                let states = entry.commit.states.iter().filter(|_| frame.seq > state_from);
+                states.for_each(|state| self.memtable.take(frame.seq, state));
+                continue;
+            }
             self.in_flight.push_back(InFlight {
                 seq: frame.seq,
                 id: None,

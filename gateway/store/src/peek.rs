@@ -14,6 +14,13 @@ use crate::store::Store;
 #[derive(Debug)]
 pub struct Frozen<D>(D);
 
+impl<D> Frozen<D> {
+    /// The disk, as it was.
+    pub fn into_inner(self) -> D {
+        self.0
+    }
+}
+
 impl<D: Disk> Disk for Frozen<D> {
     fn list(&mut self) -> io::Result<Vec<String>> {
         self.0.list()

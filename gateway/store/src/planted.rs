@@ -21,7 +21,7 @@ pub enum Bug {
     LosesLosses,
     /// When the next seq follows from the records that wait, and not from those that are gone.
     NextSeqRepeats,
-    /// When a commit is reported as soon as it is appended.
+    /// When a commit is reported that the disk has refused.
     ReportsTooEarly,
     /// When state goes to the shelf before it is durable.
     StateAhead,

@@ -48,7 +48,8 @@ impl Weights {
             return;
         }
         let long = self.stretch_bytes();
-        let is_due = |last: &Stretch| last.first < frame && last.total() >= long;
+        // A frame is in one stretch, so that the next one's beginning is this one's end.
+        let is_due = |last: &Stretch| self.last < frame && last.total() >= long;
         if self.stretches.back().is_none_or(is_due) {
             self.stretches.push_back(Stretch { first: frame, bytes: [0; PRIORITIES] });
         }
@@ -192,6 +193,16 @@ mod tests {
         weights.put(&mut out);
         assert!(out.len() < 8 * 1024, "{}", out.len());
         assert_eq!(Weights::read(&mut Reader::new(&out)), Ok(weights));
+    }
+
+    #[test]
+    fn a_frame_is_in_one_stretch() {
+        let mut weights = Weights::default();
+        for frame in 1..1_000 {
+            weights.add(frame, 1, 1_000);
+            weights.add(frame, 2, 1_000);
+            assert!((1..3).all(|priority| weights.has_behind(frame - 1, priority)), "{frame}");
+        }
     }
 
     #[test]

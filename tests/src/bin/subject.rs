@@ -10,6 +10,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, IoSlice, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, thread};
@@ -84,7 +85,7 @@ fn exercise(folder: &Path, seed: u64) -> io::Result<()> {
     for step in 0..200 {
         let (path, other) = (within(random.below(6)), within(random.below(6)));
         let bytes = subject::record(random.below(1000));
-        match random.below(15) {
+        match random.below(16) {
             0 => fs::write(&path, &bytes)?,
             1 => drop(fs::remove_file(&path)),
             2 => drop(fs::rename(&path, &other)),
@@ -99,6 +100,11 @@ fn exercise(folder: &Path, seed: u64) -> io::Result<()> {
             11 => File::open(folder)?.sync_all()?,
             12 => fs::write(&path, vec![0; random.below(10_000) as usize])?,
             13 => drop(fs::read(&path)),
+            14 => {
+                let socket = folder.join("socket");
+                drop(fs::remove_file(&socket));
+                drop(UnixListener::bind(&socket)?);
+            }
             _ if step > 150 && seed > 0 => {
                 let child = Command::new(env::current_exe()?)
                     .args(["exercise".as_ref(), folder.as_os_str(), "0".as_ref()])

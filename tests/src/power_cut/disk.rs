@@ -1,6 +1,6 @@
 //! Files and names as a program sees them, and what of them is durable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::image::Image;
@@ -75,6 +75,7 @@ impl File {
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     files: BTreeMap<Node, File>,
+    sockets: BTreeSet<Node>,
     names: Names,
     nodes: usize,
     step: usize,
@@ -100,6 +101,11 @@ impl Disk {
             disk.names.found(name, node);
             let file = File { durable: content.clone(), seen: content, pending: Vec::new() };
             disk.files.insert(node, file);
+        }
+        for path in image.sockets {
+            let (name, node) = (disk.name(&path).expect("its folder came before"), disk.node());
+            disk.names.found(name, node);
+            disk.sockets.insert(node);
         }
         disk
     }
@@ -134,6 +140,14 @@ impl Disk {
 
     pub fn make_folder(&mut self, path: &str) -> Result<(), String> {
         let (name, node, step) = (self.name(path)?, self.node(), self.next_step());
+        self.names.change(NameChange::Link(name, node), step);
+        Ok(())
+    }
+
+    /// Gives a socket a name.
+    pub fn make_socket(&mut self, path: &str) -> Result<(), String> {
+        let (name, node, step) = (self.name(path)?, self.node(), self.next_step());
+        self.sockets.insert(node);
         self.names.change(NameChange::Link(name, node), step);
         Ok(())
     }
@@ -185,7 +199,11 @@ impl Disk {
     }
 
     pub fn is_folder(&self, node: Node) -> bool {
-        !self.files.contains_key(&node)
+        !self.files.contains_key(&node) && !self.is_socket(node)
+    }
+
+    pub fn is_socket(&self, node: Node) -> bool {
+        self.sockets.contains(&node)
     }
 
     pub fn files(&self) -> &BTreeMap<Node, File> {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use super::disk::{Change, Disk, File};
@@ -26,11 +27,13 @@ pub enum Mood {
     Random(u64),
 }
 
-/// Files and folders by path, without the folder itself.
+/// What is in a folder by path, without the folder itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
     pub files: BTreeMap<String, Vec<u8>>,
     pub folders: BTreeSet<String>,
+    /// Names that a socket left behind.
+    pub sockets: BTreeSet<String>,
 }
 
 /// What becomes of one change.
@@ -54,9 +57,12 @@ impl Image {
             let entry = entry.expect("a folder can be listed");
             let name = entry.file_name().into_string().expect("names here are UTF-8");
             let path = format!("{prefix}{name}");
-            if entry.file_type().expect("it has a type").is_dir() {
+            let kind = entry.file_type().expect("it has a type");
+            if kind.is_dir() {
                 self.read(&entry.path(), &format!("{path}/"));
                 self.folders.insert(path);
+            } else if kind.is_socket() {
+                self.sockets.insert(path);
             } else {
                 self.files.insert(path, fs::read(entry.path()).expect("a file can be read"));
             }
@@ -91,6 +97,9 @@ impl Image {
         for path in &self.folders {
             fs::create_dir(folder.join(path)).expect("the image's folder is empty");
         }
+        for path in &self.sockets {
+            drop(UnixListener::bind(folder.join(path)).expect("the image's folder is empty"));
+        }
         for (path, content) in &self.files {
             let file = fs::File::create(folder.join(path)).expect("the image's folder is empty");
             file.set_len(content.len() as u64).expect("there is room");
@@ -106,6 +115,9 @@ impl Image {
     pub fn difference(&self, other: &Image) -> Option<String> {
         if self.folders != other.folders {
             return Some(format!("folders {:?} and {:?}", self.folders, other.folders));
+        }
+        if self.sockets != other.sockets {
+            return Some(format!("sockets {:?} and {:?}", self.sockets, other.sockets));
         }
         let names = |image: &Image| image.files.keys().cloned().collect::<Vec<_>>();
         if names(self) != names(other) {
@@ -163,6 +175,9 @@ impl<C: FnMut(&File) -> Vec<u8>> Walk<'_, C> {
             match self.disk.files().get(node) {
                 Some(file) => {
                     self.image.files.insert(path, (self.content)(file));
+                }
+                None if self.disk.is_socket(*node) => {
+                    self.image.sockets.insert(path);
                 }
                 None => {
                     self.folder(*node, &format!("{path}/"));

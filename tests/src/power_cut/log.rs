@@ -82,6 +82,10 @@ pub enum Op {
     Mkdir {
         path: String,
     },
+    /// When a socket got a name.
+    Bind {
+        path: String,
+    },
     Rmdir {
         path: String,
     },
@@ -236,6 +240,7 @@ impl Log {
             11 => Op::Mkdir { path: path()? },
             12 => Op::Rmdir { path: path()? },
             13 => Op::Dup { fd, to: head.result as i32 },
+            14 => Op::Bind { path: path()? },
             other => return Err(format!("no kind of record: {other}")),
         }))
     }

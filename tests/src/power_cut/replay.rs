@@ -105,6 +105,7 @@ impl<'a> Replay<'a> {
             Op::Rename { from, to } => self.disk.rename(from, to)?,
             Op::Unlink { path } | Op::Rmdir { path } => self.disk.remove(path)?,
             Op::Mkdir { path } => self.disk.make_folder(path)?,
+            Op::Bind { path } => self.disk.make_socket(path)?,
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use tidegate_core::record::StreamId;
 use super::check::Checker;
 use super::device::Id;
 use super::handlers::{self, NAMES, STREAMS};
+use super::house::OUTBOX;
 use super::upstream::Upstream;
 
 /// What the receiver knows of one handler.
@@ -24,7 +25,7 @@ struct Account {
 ///
 /// # Errors
 /// What does not add up.
-pub fn balance(checker: &Checker, upstream: &Upstream, power_cuts: u64) -> Result<u64, String> {
+pub fn balance(checker: &Checker, upstream: &Upstream, is_calm: bool) -> Result<u64, String> {
     let mut accounts: Vec<Account> = NAMES.iter().map(|_| Account::default()).collect();
     for record in upstream.received.values() {
         if record.stream == StreamId::DEAD_LETTERS {
@@ -34,7 +35,7 @@ pub fn balance(checker: &Checker, upstream: &Upstream, power_cuts: u64) -> Resul
         }
     }
     let lost = upstream.announced();
-    check_gaps(upstream, lost, power_cuts)?;
+    check_gaps(upstream, lost, is_calm)?;
     let mut verified = 0;
     for (account, name) in accounts.iter().zip(NAMES) {
         check_counts(account, name, checker, lost)?;
@@ -90,12 +91,15 @@ fn read_dead_letter(payload: &[u8], accounts: &mut [Account]) -> Result<(), Stri
 }
 
 /// Seqs are dense: what is missing was lost, and every loss was announced.
-fn check_gaps(upstream: &Upstream, lost: u64, power_cuts: u64) -> Result<(), String> {
+fn check_gaps(upstream: &Upstream, lost: u64, is_calm: bool) -> Result<(), String> {
     let last = upstream.received.last_key_value().map_or(0, |(seq, _)| *seq);
     let missing = last - upstream.received.len() as u64;
-    // A record that arrived and whose ack did not may be given up later: nobody knew that it had arrived. And after a
-    // power cut, nobody knows what was delivered since progress was last committed.
-    let may_be_both = if power_cuts == 0 { upstream.unheard } else { lost };
+    // A record that arrived and whose ack did not, or came before that of an older one when the link broke, may be given
+    // up later: nobody knew, or remembers, that it had arrived. After a
+    // power cut, nobody knows what was delivered since progress was last committed; and what a disk fault interrupted
+    // may come true when it is out of date.
+    let forgotten = upstream.unheard + upstream.connects * OUTBOX.window as u64;
+    let may_be_both = if is_calm { forgotten } else { lost };
     if missing > lost || lost > missing + may_be_both {
         let first = (1..=last).find(|seq| !upstream.received.contains_key(seq));
         return Err(format!(

@@ -31,7 +31,7 @@ pub const LIMITS: Limits = Limits {
 };
 const COMMITS: CommitLimits =
     CommitLimits { lazy_ms: 300, held_bytes_max: 2048, commit_bytes_max: 512, ..CommitLimits::DEV };
-const OUTBOX: OutboxLimits = OutboxLimits {
+pub const OUTBOX: OutboxLimits = OutboxLimits {
     window: 4,
     lane_bytes_max: 512,
     fetch_bytes: 256,
@@ -41,8 +41,8 @@ const OUTBOX: OutboxLimits = OutboxLimits {
     dead_letters_per_s: 1_000_000,
     ..OutboxLimits::DEV
 };
-/// What must be free in the journal.
-const ROOM_BYTES: usize = 4096;
+/// Beyond `held_bytes_max`: what jobs that had begun, and a quarantine's dead letters, bring on top.
+pub const BEHIND_BYTES_MAX: usize = COMMITS.held_bytes_max + 8 * 1024;
 pub const RECEIVE_MAX: u16 = 8;
 
 /// Small segments, so that all of it turns over often.
@@ -101,15 +101,13 @@ impl House {
         for input in deployed {
             hub.handle_input(Timestamp(0), input);
         }
-        let (work, todo, desk) = (Vec::new(), VecDeque::new(), StoreDesk::new(store, ROOM_BYTES));
+        let (work, todo, desk) = (Vec::new(), VecDeque::new(), StoreDesk::new(store));
         Ok(House { hub, work, desk, disks: disks.clone(), todo })
     }
 
     /// The store does a piece of its work. False when the power went meanwhile.
     pub fn store_step(&mut self, now: Timestamp, random: &mut Random) -> bool {
-        while let Some(what) = self.hub.poll_store() {
-            self.todo.push_back(what);
-        }
+        self.gather();
         for _ in 0..random.below(4) {
             let Some(what) = self.todo.pop_front() else {
                 break;
@@ -126,6 +124,22 @@ impl House {
             self.hub.handle_input(now, said);
         }
         !self.disks.journal.lend().is_down()
+    }
+
+    /// Takes what the hub has for the store.
+    pub fn gather(&mut self) {
+        while let Some(what) = self.hub.poll_store() {
+            self.todo.push_back(what);
+        }
+    }
+
+    /// Bytes of records that the store has not been able to look at.
+    pub fn behind_bytes(&self) -> usize {
+        let commits = self.todo.iter().map(|what| match what {
+            ToStore::Commit(commit) => commit.records.iter().map(|record| record.bytes()).sum(),
+            ToStore::Fetch(_) | ToStore::Evict(_) => 0,
+        });
+        commits.sum()
     }
 
     /// Whether the store has nothing to do.

@@ -4,6 +4,7 @@ mod faithful;
 mod faults;
 mod house;
 mod planted;
+mod records;
 
 use std::path::Path;
 use std::process::Command;

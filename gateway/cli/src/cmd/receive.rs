@@ -25,7 +25,7 @@ use session::Target;
 
 pub const COMMAND: Command = Command {
     name: "receive",
-    usage: "receive --broker URL [--to FILE] [--once-idle S]",
+    usage: "receive --broker URL [--to FILE]",
     about: "take what gateways send upstream, each record once",
     help: "\
 Subscribes at the broker that gateways send to, and writes every record as one line of JSON. Drops what it

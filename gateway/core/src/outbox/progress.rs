@@ -12,6 +12,8 @@ use crate::time::Timestamp;
 const PROGRESS_RIDES_MS: u64 = 1_000;
 /// Nor more rarely than once in so many frames.
 const PROGRESS_FRAMES: u64 = 1024;
+/// Records that may be sent twice after a power cut, while commits are made.
+const PROGRESS_SETTLED: u64 = 256;
 
 impl Outbox {
     /// What upstream is to be told of losses: the line, and that it is told then.
@@ -33,7 +35,9 @@ impl Outbox {
     /// How far upstream is, if a commit that is made now should say so.
     pub fn take_progress(&mut self, now: Timestamp) -> Option<Progress> {
         let is_due = self.progress_due.is_some_and(|due| {
-            due <= now || now.since(self.progress_at) >= Duration::from_millis(PROGRESS_RIDES_MS)
+            due <= now
+                || self.settled >= PROGRESS_SETTLED
+                || now.since(self.progress_at) >= Duration::from_millis(PROGRESS_RIDES_MS)
         });
         // What has no records is passed by, too: a start would search it for some.
         let is_old = self.last_frame >= self.progress_frame + PROGRESS_FRAMES;
@@ -41,6 +45,7 @@ impl Outbox {
             return None;
         }
         self.progress_due = None;
+        self.settled = 0;
         self.progress_at = now;
         self.progress_frame = self.last_frame;
         Some(self.progress())

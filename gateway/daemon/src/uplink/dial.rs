@@ -152,3 +152,60 @@ async fn greet(mut stream: Box<dyn Stream>, settings: &UplinkSettings) -> Result
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use tidegate_config::Protocol;
+    use tidegate_core::time::WallTime;
+
+    use super::*;
+
+    fn dialer(host: &str) -> Dialer {
+        let broker = BrokerSettings {
+            host: host.to_owned(),
+            port: 1883,
+            tls: None,
+            username: None,
+            password: None,
+            client_id: "gw".to_owned(),
+            keep_alive_s: 30,
+        };
+        let settings = UplinkSettings {
+            broker,
+            protocol: Protocol::V5,
+            window: 32,
+            rate_per_s: 0,
+            message_bytes_max: 1024,
+            outlets: BTreeMap::new(),
+        };
+        Dialer::new(Arc::new(settings), Trust::new(WallTime::default))
+    }
+
+    /// What a dialer that knows these addresses would connect to.
+    #[track_caller]
+    fn check(host: &str, known: &[&str], expect: Result<&[&str], &str>) {
+        let parse = |all: &[&str]| -> Vec<SocketAddr> {
+            all.iter().map(|one| one.parse().expect("an address")).collect()
+        };
+        let mut dialer = dialer(host);
+        dialer.known = parse(known);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let found = runtime.expect("a runtime").block_on(dialer.addresses());
+        match (found, expect) {
+            (Ok(found), Ok(expect)) => assert_eq!(found, parse(expect), "{host}"),
+            (Err(why), Err(part)) => assert!(why.contains(part), "{host}: {why}"),
+            (found, expect) => panic!("{host}: {found:?} instead of {expect:?}"),
+        }
+    }
+
+    #[test]
+    fn an_address_of_before_is_better_than_none() {
+        // No name has an empty label, so nobody is asked.
+        check("a..b", &[], Err("a..b cannot be looked up"));
+        check("a..b", &["127.0.0.9:1883"], Ok(&["127.0.0.9:1883"]));
+        check("127.0.0.1", &["127.0.0.9:1883"], Ok(&["127.0.0.1:1883"]));
+        check("::1", &[], Ok(&["[::1]:1883"]));
+    }
+}

@@ -307,7 +307,7 @@ pub(crate) fn strip<'a>(
 ) -> Option<Vec<u8>> {
     let rest = [STATES, SEEN, CLOCKS, FLOOR, DAMAGE];
     let kept = |tag: &u8| keeps_rest && view.sections[usize::from(*tag)].is_some();
-    if records.is_empty() && !rest.iter().any(|tag| kept(tag)) {
+    if records.is_empty() && !rest.iter().any(kept) {
         return None;
     }
     let mut out = Vec::new();

@@ -65,8 +65,8 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         Some(evicted)
     }
 
-    /// Room for the largest commit.
-    fn has_room(&self) -> bool {
+    /// Room for the largest commit. Without it, it is time to evict.
+    pub fn has_room(&self) -> bool {
         !self.is_full(self.settings.journal.payload_bytes_max())
     }
 
@@ -79,23 +79,25 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             if self.futile.as_ref() == Some(evict) {
                 return Ok(());
             }
+            self.make_strippable()?;
             let streams = Arc::clone(&self.settings.streams);
-            let waiting = self.facts.weights.waiting(&evict.progress);
-            let base = base_level(waiting, self.journal.segment_bytes());
-            let rules = Rules { evict, streams: &streams, facts: &self.facts, base };
-            let Some(plan) = plan(&mut self.journal, &rules, &self.downsampled) else {
+            let (exported_seq, base) = (self.exports.applied_seq, self.base_level(evict));
+            let facts = &self.facts;
+            let rules = Rules { evict, streams: &streams, facts, exported_seq, base };
+            let Some(level) = plan(&mut self.journal, &rules, &self.downsampled) else {
                 self.counters.evictions_futile += 1;
                 self.futile = Some(evict.clone());
                 return Ok(());
             };
-            self.futile = None;
-            for _ in 0..plan.segments.min(left) {
-                self.make_strippable()?;
-                self.evict_one(evict, &streams, base, plan.level)?;
-                left -= 1;
-            }
+            self.evict_one(evict, &streams, level)?;
+            left -= 1;
         }
         Ok(())
+    }
+
+    fn base_level(&self, evict: &Evict) -> u8 {
+        let waiting = self.facts.weights.waiting(&evict.progress);
+        base_level(waiting, self.journal.segment_bytes())
     }
 
     /// Tries that everything but records can be left behind with the oldest segment.
@@ -122,13 +124,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
     }
 
     /// Gives up one segment.
-    fn evict_one(
-        &mut self,
-        evict: &Evict,
-        streams: &Streams,
-        base: u8,
-        level: u8,
-    ) -> Result<(), Error> {
+    fn evict_one(&mut self, evict: &Evict, streams: &Streams, level: u8) -> Result<(), Error> {
         let Some(up_to) = self.journal.oldest_last_seq() else {
             return Ok(());
         };
@@ -139,11 +135,11 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             losses: Vec::new(),
             downsampled: self.downsampled.clone(),
         };
-        let rules = Rules { evict, streams, facts: &self.facts, base };
-        let exported = self.exports.applied_seq;
-        let result = self.journal.evict(|frame, judge| {
-            judge_frame(&frame, judge, &rules, level, frame.origin > exported, &mut doubt)
-        });
+        let (exported_seq, base) = (self.exports.applied_seq, self.base_level(evict));
+        let rules = Rules { evict, streams, facts: &self.facts, exported_seq, base };
+        let result = self
+            .journal
+            .evict(|frame, judge| judge_frame(&frame, judge, &rules, level, &mut doubt));
         self.counters.evictions += 1;
         self.doubt = Some(doubt);
         if result.is_err() && !self.journal.is_evicting() {
@@ -208,7 +204,6 @@ fn judge_frame(
     judge: &mut Judge<'_>,
     rules: &Rules<'_>,
     level: u8,
-    keeps_rest: bool,
     doubt: &mut Doubt,
 ) -> Fate {
     let parsed = EntryView::parse(frame.payload).and_then(|view| Ok((view, view.records()?)));
@@ -235,6 +230,7 @@ fn judge_frame(
     }
     let mut writer = RecordWriter::default();
     kept.iter().for_each(|record| writer.push(record));
+    let keeps_rest = frame.origin > rules.exported_seq;
     let Some(payload) = strip(&view, writer, keeps_rest) else {
         return Fate::Drop;
     };

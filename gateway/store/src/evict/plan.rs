@@ -1,4 +1,4 @@
-//! How far to go, and how many segments: read first, so that nothing is written in vain.
+//! How far to go: read first, so that nothing is written in vain.
 
 use tidegate_core::record::Place;
 use tidegate_journal::{Cursor, Disk, Journal};
@@ -15,13 +15,6 @@ const COPIED_MAX: u64 = 8;
 const CARRIED_BYTES: u64 = 33;
 const LEVELS: usize = LEVEL_MAX as usize + 1;
 
-/// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
-    pub level: u8,
-    pub segments: usize,
-}
-
 /// What one segment would give at each level.
 #[derive(Clone, Copy, Debug, Default)]
 struct Yield {
@@ -29,12 +22,13 @@ struct Yield {
     freed: [u64; LEVELS],
 }
 
-/// The gentlest plan that frees an eighth of a segment for each that it copies; at the last level, anything at all.
+/// The gentlest level at which the oldest segments free an eighth of a segment for each that is copied; at the last
+/// level, for all of them together.
 pub(crate) fn plan<D: Disk>(
     journal: &mut Journal<D>,
     rules: &Rules<'_>,
     downsampled: &Downsampled,
-) -> Option<Plan> {
+) -> Option<u8> {
     let ends: Vec<u64> = journal.evictable_ends().take(SEGMENTS_MAX).collect();
     let (need, room) = (journal.segment_bytes() / COPIED_MAX, journal.carry_room_bytes());
     let mut downsampled = downsampled.clone();
@@ -53,10 +47,9 @@ pub(crate) fn plan<D: Disk>(
                 // What had to be carried from here would find no room.
                 break;
             }
-            let segments = at + 1;
-            let is_enough = freed >= need * segments as u64 || level == LEVEL_MAX && freed >= need;
-            if is_enough {
-                return Some(Plan { level, segments });
+            let copied = if level == LEVEL_MAX { 1 } else { at as u64 + 1 };
+            if freed >= need * copied {
+                return Some(level);
             }
         }
     }
@@ -94,10 +87,11 @@ fn survey<D: Disk>(
             freed.add(from, record.bytes());
             gone[usize::from(from)..].iter_mut().for_each(|gone| *gone += 1);
         }
-        for level in 0..LEVELS {
-            // A frame without records goes as a whole, its state is in the export.
-            let freed = if gone[level] == count { len } else { freed.freed[level] };
-            sum.freed[level] += freed;
+        let keeps_rest = frame.origin > rules.exported_seq;
+        for ((sum, freed), gone) in sum.freed.iter_mut().zip(freed.freed).zip(gone) {
+            // A frame without records goes as a whole if its state is in the export.
+            let is_gone = gone == count && !keeps_rest;
+            *sum += if is_gone { len } else { freed };
         }
     }
     sum

@@ -32,6 +32,8 @@ pub(crate) struct Rules<'a> {
     pub evict: &'a Evict,
     pub streams: &'a Streams,
     pub facts: &'a Facts,
+    /// Frames behind it hold state that is nowhere else.
+    pub exported_seq: u64,
     /// The level at which it begins.
     pub base: u8,
 }
