@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 /// Where the measured ones were measured. Bytes are the same everywhere; times and memory are not.
-pub const MACHINE: &str = "Intel Xeon, virtual machine with 2 cores, Linux 6.18 x86_64, ext4 on a virtual disk, 2026-11-22";
+pub const MACHINE: &str =
+    "Intel Xeon, virtual machine, 2 cores, Linux 6.18 x86_64, ext4 on a virtual disk, 2026-11-22";
 
 /// One number.
 #[derive(Debug, PartialEq, Serialize)]
@@ -18,11 +19,14 @@ pub struct Constant {
 const JOURNAL: &str = "cargo run --profile quick -p tidegate-journal --example measure";
 const TABLE: &str = "cargo run --profile quick -p tidegate-host --example table";
 const STORE: &str = "cargo run --profile quick -p tidegate --example measure";
-const SHELF: &str = "sled 0.34.7 by itself: 40 batches, each with flush and fdatasync, of 6 to 600 kB; the worst of six";
-const DEVICE: &str = "/proc/diskstats of a loop device with ext4 and a daemon's folder, 1,000 events/s with state for 100 devices, 60 s";
+const SHELF: &str =
+    "sled 0.34.7 alone: 40 batches of 6 to 600 kB, each with flush and fdatasync; worst of six";
+const DEVICE: &str =
+    "/proc/diskstats of a loop device with ext4, 1,000 events/s with state for 100 devices, 60 s";
 const DRAIN: &str =
     "tidegate outbox while a daemon drained 300,000 records of 200 bytes to a mosquitto beside it";
-const FOOTPRINT: &str = "VmRSS with the handler overheat 1, 10 and 100 times and an uplink; bench -- reaction looks at the same";
+const FOOTPRINT: &str =
+    "VmRSS with overheat 1, 10 and 100 times and an uplink; bench -- reaction looks at the same";
 
 macro_rules! constants {
     ($($id:ident $name:literal $value:literal $unit:literal $source:expr;)*) => {
