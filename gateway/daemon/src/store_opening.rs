@@ -71,6 +71,7 @@ fn tell(folder: &Path, opened: &Opened) {
     }
     if found.recovery.is_damaged()
         || found.rows_bad > 0
+        || found.is_shelf_outdated
         || found.is_journal_lost
         || found.is_end_lost
     {
@@ -78,6 +79,8 @@ fn tell(folder: &Path, opened: &Opened) {
             gaps = found.recovery.gaps_total,
             frames_missing = found.recovery.frames_missing,
             rows_bad = found.rows_bad,
+            state_outdated = found.is_shelf_outdated,
+            export = found.export_restored,
             journal_lost = found.is_journal_lost,
             end_lost = found.is_end_lost,
             "the store in {} was damaged; what is good is kept, what is lost is counted",

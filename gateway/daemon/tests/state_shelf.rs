@@ -239,11 +239,13 @@ fn a_damaged_snapshot_is_set_aside() {
     store.checkpoint().expect("it goes on");
 }
 
+type Damage<'a> = &'a dyn Fn(&Place);
+
 #[test]
 fn truncated_zeroed_emptied_missing() {
     let (left, expect) = cut_off();
     let len = fs::metadata(left.state("db")).expect("it is there").len();
-    let damage: [(&str, &dyn Fn(&Place)); 9] = [
+    let damage: [(&str, Damage<'_>); 9] = [
         ("zeroed", &|p| change(&p.state("db"), |bytes| bytes.fill(0))),
         ("filled", &|p| change(&p.state("db"), |bytes| bytes.fill(0xff))),
         ("emptied", &|p| change(&p.state("db"), Vec::clear)),
