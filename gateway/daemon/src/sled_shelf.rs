@@ -138,6 +138,13 @@ impl Shelf for SledShelf {
         Ok(rows)
     }
 
+    fn get(&mut self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        match self.db.get(piece_key(key, 0))? {
+            Some(first) => self.gather(key, &first).map(Some),
+            None => Ok(None),
+        }
+    }
+
     fn write(&mut self, rows: &Rows) -> io::Result<()> {
         let mut batch = sled::Batch::default();
         for (key, row) in rows {

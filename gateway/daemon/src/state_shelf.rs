@@ -211,6 +211,10 @@ impl Shelf for StateShelf {
         self.shelf()?.read(after, bytes_max)
     }
 
+    fn get(&mut self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.shelf()?.get(key)
+    }
+
     fn write(&mut self, rows: &Rows) -> io::Result<()> {
         self.change(|shelf| shelf.write(rows))
     }
