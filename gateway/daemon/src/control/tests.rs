@@ -148,7 +148,8 @@ fn who_says_nothing_is_cut_off() {
         let mut stream = UnixStream::connect(&path).await.expect("somebody listens");
         let begun = tokio::time::Instant::now();
         assert_eq!(rest(&mut stream).await, "");
-        assert!(begun.elapsed() >= PATIENCE, "{:?}", begun.elapsed());
+        let waited = begun.elapsed();
+        assert!(waited >= PATIENCE && waited < PATIENCE * 2, "{waited:?}");
         assert!(ask(&path, "counters\n").await.starts_with("{\"counters\""));
     });
 }
