@@ -42,6 +42,7 @@ static void read_fault(struct fault *fault, const char *name, const char *text) 
     fault->from = strtol(text + bytes + 1, &end, 10);
     fault->to = *end == '+' ? LONG_MAX : fault->from;
     end += *end == '+';
+    if (*end == '-') fault->to = strtol(end + 1, &end, 10);
     fault->error = *end == ':' ? atoi(end + 1) : EIO;
 }
 

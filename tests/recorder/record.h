@@ -3,8 +3,9 @@
  *
  *   TIDEGATE_RECORD_FOLDER   the folder, absolute and without symbolic links
  *   TIDEGATE_RECORD_LOG      the file that gets the records; several processes may share it
- *   TIDEGATE_RECORD_FAULT    optional: `write:17:28` fails the 17th write with errno 28, `sync:5+:5` every sync
- *                            from the 5th on with errno 5, in each process for itself
+ *   TIDEGATE_RECORD_FAULT    optional: `write:17:28` fails the 17th write with errno 28, `write:17-20:28` that and
+ *                            three more, `sync:5+:5` every sync from the 5th on with errno 5, in each process for
+ *                            itself
  *
  * A write is recorded before it is made, everything else after it has succeeded, and both under one lock: what
  * stands before a record in the log was done before it. A sync has two records, so that it is known which writes

@@ -74,10 +74,22 @@ impl Daemon {
 
     /// Starts one with its own front door whose every change of its data folder is recorded.
     pub fn spawn_recorded(handlers: &[Handler], more: &str) -> (Daemon, Recorder) {
+        Daemon::spawn_faulty(handlers, more, None)
+    }
+
+    /// The same with calls that fail; see [`Recorder::with_fault`].
+    pub fn spawn_faulty(
+        handlers: &[Handler],
+        more: &str,
+        fault: Option<&str>,
+    ) -> (Daemon, Recorder) {
         let address = ports::free();
         let (scratch, config) = folder(&Local::Listen(address), handlers, more);
-        let recorder =
+        let mut recorder =
             Recorder::new(&scratch.path().join("data"), &scratch.path().join("recorded"));
+        if let Some(fault) = fault {
+            recorder = recorder.with_fault(fault);
+        }
         let process = launch(&config, &Placement::default(), Some(&recorder));
         (Daemon { address, process, scratch }, recorder)
     }

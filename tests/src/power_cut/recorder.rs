@@ -27,8 +27,8 @@ impl Recorder {
         Recorder { folder, log: log.to_owned(), fault: None }
     }
 
-    /// Lets calls fail: `write:17:28` the 17th write (or length) with errno 28, `sync:5+:5` every sync from the
-    /// 5th on with errno 5. In each process for itself.
+    /// Lets calls fail: `write:17:28` the 17th write (or length) with errno 28, `write:17-20:28` that and three more,
+    /// `sync:5+:5` every sync from the 5th on with errno 5. In each process for itself.
     #[must_use]
     pub fn with_fault(mut self, fault: &str) -> Recorder {
         self.fault = Some(fault.to_owned());

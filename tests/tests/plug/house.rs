@@ -1,0 +1,108 @@
+//! A daemon with an upstream and a fleet.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tidegate_tests::daemon::{Daemon, Local};
+use tidegate_tests::fleet::{Fleet, Judge, Sent, counts, handlers, is_drained, no_ack, no_mark};
+use tidegate_tests::handlers::Handler;
+use tidegate_tests::mqtt::Client;
+use tidegate_tests::ports;
+use tidegate_tests::programs::Placement;
+use tidegate_tests::upstream::{Mood, Upstream};
+
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// Until everything that waits is upstream, on a busy machine.
+pub const DRAIN_MAX: Duration = Duration::from_secs(60);
+pub const DEVICES: usize = 8;
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+const TRY_EVERY: Duration = Duration::from_millis(2);
+
+pub struct House {
+    pub daemon: Daemon,
+    pub upstream: Upstream,
+    pub stop: AtomicBool,
+    /// How connections of devices ended.
+    pub broken: Mutex<Vec<String>>,
+}
+
+impl House {
+    pub fn start(mood: Mood) -> House {
+        House::start_with(mood, &[], "")
+    }
+
+    /// With more handlers than the fleet's, and more text in `gateway.toml`.
+    pub fn start_with(mood: Mood, more_handlers: &[Handler], more: &str) -> House {
+        let upstream = Upstream::start(mood);
+        let local = Local::Listen(ports::free());
+        let handlers = [&handlers()[..], more_handlers].concat();
+        let more = upstream.config() + more;
+        let daemon = Daemon::spawn_with(&local, &handlers, &Placement::default(), &more);
+        daemon.wait_until_ready(&handlers);
+        let (stop, broken) = (AtomicBool::new(false), Mutex::default());
+        House { daemon, upstream, stop, broken }
+    }
+
+    pub fn start_again(&mut self) {
+        self.daemon.start_again();
+        self.daemon.wait_until_ready(&handlers());
+    }
+
+    /// The devices. They go on until `stop`, or have sent so many each.
+    pub fn fleet<'a>(&'a self, name: &'a str, messages: u64) -> Fleet<'a> {
+        Fleet {
+            address: self.daemon.address,
+            devices: DEVICES,
+            window: 4,
+            messages,
+            payload_bytes: 100,
+            mark: &no_mark,
+            on_ack: &no_ack,
+            stop: &self.stop,
+            broken: &self.broken,
+            name,
+        }
+    }
+
+    /// What is wrong once everything has gone upstream.
+    pub fn judge(&self, sent: &[Sent]) -> Vec<String> {
+        let end = Instant::now() + DRAIN_MAX;
+        loop {
+            let is_late = Instant::now() > end;
+            if is_late || is_drained(&self.daemon.data()).unwrap_or(false) {
+                let counts = counts(self.daemon.address, DEVICES).expect("the handlers answer");
+                let books = self.upstream.books();
+                let wrong = Judge { sent, books: &books, counts: &counts, upto: &|_| true }.judge();
+                if wrong.is_empty() || is_late {
+                    return wrong;
+                }
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+}
+
+/// Asks the echo until it answers; how long after `since` that was.
+pub fn first_reaction(address: std::net::SocketAddr, since: Instant) -> Duration {
+    while since.elapsed() < PATIENCE {
+        if react(address, since).unwrap_or(false) {
+            return since.elapsed();
+        }
+        thread::sleep(TRY_EVERY);
+    }
+    panic!("no reaction within {PATIENCE:?}");
+}
+
+fn react(address: std::net::SocketAddr, since: Instant) -> std::io::Result<bool> {
+    let mut client = Client::connect(address, "first")?;
+    client.subscribe("ready/out", 0)?;
+    while since.elapsed() < PATIENCE {
+        client.publish("ready/in", b"ready?")?;
+        if client.message(TRY_EVERY * 5)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,55 @@
+//! An upstream that refuses, hangs up at every publish, or says nothing: the rest goes on, and when it is well again
+//! everything arrives.
+
+use std::time::{Duration, Instant};
+
+use tidegate_tests::upstream::Mood;
+
+use crate::house::{DRAIN_MAX, House, first_reaction};
+
+/// The uplink gives a broker some seconds to answer.
+const SAID_MAX: Duration = Duration::from_secs(40);
+
+/// Starts with an upstream in this mood, sends, sees what is said, and heals it.
+fn check(mood: Mood, words: &[&str]) {
+    let house = House::start(mood);
+    let sent = house.fleet("u", 50).run();
+    assert!(sent.iter().all(|sent| sent.acked.is_some() || sent.topic.contains("/q")), "all acked");
+    let process = &house.daemon.process;
+    let said = process.wait_for_line(words, SAID_MAX);
+    assert!(said.is_some(), "{words:?} in {}", process.text());
+    first_reaction(house.daemon.address, Instant::now());
+    let tries = house.upstream.accepted();
+    house.upstream.set(Mood::Takes);
+    let begun = Instant::now();
+    let wrong = house.judge(&sent);
+    println!(
+        "{mood:?}: {tries} connections meanwhile, everything upstream {:?} after it was well again",
+        begun.elapsed()
+    );
+    assert_eq!(wrong, [""; 0], "{}", house.daemon.process.text());
+    assert!(begun.elapsed() < DRAIN_MAX);
+    // Doubling waits: some tries a second at first, then fewer.
+    assert!(tries < 200, "{tries} tries are a storm");
+    assert!(house.upstream.books().losses.is_empty(), "nothing was given up");
+}
+
+#[test]
+fn one_that_refuses() {
+    check(Mood::Refuses, &["upstream is not there", "retry_ms"]);
+}
+
+#[test]
+fn one_that_hangs_up_at_every_publish() {
+    check(Mood::HangsUp, &["upstream is not there", "closed the connection"]);
+}
+
+#[test]
+fn one_that_accepts_and_says_nothing() {
+    check(Mood::Silent, &["upstream is not there", "retry_ms"]);
+}
+
+#[test]
+fn one_that_is_away() {
+    check(Mood::Away, &["upstream is not there", "retry_ms"]);
+}
