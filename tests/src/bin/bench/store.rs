@@ -4,6 +4,7 @@ mod acked;
 mod backlog;
 mod beside;
 mod bridge;
+mod disk;
 mod feed;
 mod wear;
 
