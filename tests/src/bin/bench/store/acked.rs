@@ -14,7 +14,7 @@ use tidegate_tests::handlers::counter;
 use tidegate_tests::procfs::{self, load_1m};
 use tidegate_tests::programs::Placement;
 
-use super::feed::Feed;
+use super::feed::{Feed, Feeding};
 use crate::goals::Goal;
 use crate::words::{Problem, round, say};
 
@@ -29,6 +29,18 @@ struct Done {
     acked_per_s: f64,
     syncs_per_s: f64,
     bytes_per_sync: f64,
+    /// CPU of the daemon's threads for each message.
+    cpu_us: f64,
+}
+
+/// The daemon's counters at one instant.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    at: Instant,
+    acked: u64,
+    syncs: u64,
+    bytes: u64,
+    cpu_ns: u64,
 }
 
 /// 50 clients, first with one message under way each, then with 16.
@@ -45,7 +57,7 @@ pub fn measure(rounds: usize, seconds: f64, placement: &Placement) -> Result<Vec
                 "kind": "acked", "window": window, "acked_per_s": round(done.acked_per_s),
                 "syncs_per_s": round(done.syncs_per_s), "messages_per_sync": round(done.acked_per_s / done.syncs_per_s),
                 "bytes_per_sync": round(done.bytes_per_sync), "syncs_alone_per_s": round(alone),
-                "ratio": round(ratio), "load_1m": load_1m(),
+                "ratio": round(ratio), "cpu_us_per_message": round(done.cpu_us), "load_1m": load_1m(),
             }));
             rates.push(done.acked_per_s);
             ratios.push(ratio);
@@ -61,23 +73,29 @@ fn feed(daemon: &mut Daemon, window: u64, seconds: f64) -> Result<Done, Problem>
     let topic = |n: u64| format!("bulk/{}", n % CLIENTS);
     let feed = Feed { clients: CLIENTS, window, ..Feed::new(daemon.address, topic) }.start();
     thread::sleep(WARM);
-    let mut look = || -> Result<(Instant, u64, u64, u64), Problem> {
-        let syncs = daemon.counters().get("store.syncs").copied();
-        let syncs = syncs.ok_or("the daemon does not count its syncs")?;
-        let written = procfs::written(daemon.process.pid()).ok_or("the daemon is gone")?;
-        Ok((Instant::now(), feed.acked(), syncs, written.call_bytes))
-    };
-    let from = look()?;
+    let from = look(daemon, &feed)?;
     thread::sleep(Duration::from_secs_f64(seconds));
-    let to = look()?;
+    let to = look(daemon, &feed)?;
     feed.stop()?;
-    let elapsed = (to.0 - from.0).as_secs_f64();
-    let syncs = (to.2 - from.2) as f64;
+    let elapsed = (to.at - from.at).as_secs_f64();
+    let syncs = (to.syncs - from.syncs) as f64;
+    let acked = (to.acked - from.acked) as f64;
     Ok(Done {
-        acked_per_s: (to.1 - from.1) as f64 / elapsed,
+        acked_per_s: acked / elapsed,
         syncs_per_s: syncs / elapsed,
-        bytes_per_sync: (to.3 - from.3) as f64 / syncs,
+        bytes_per_sync: (to.bytes - from.bytes) as f64 / syncs,
+        cpu_us: (to.cpu_ns - from.cpu_ns) as f64 / 1e3 / acked,
     })
+}
+
+fn look(daemon: &mut Daemon, feed: &Feeding) -> Result<Look, Problem> {
+    let syncs = daemon.counters().get("store.syncs").copied();
+    let syncs = syncs.ok_or("the daemon does not count its syncs")?;
+    let pid = daemon.process.pid();
+    let written = procfs::written(pid).ok_or("the daemon is gone")?;
+    let cpu_ns = procfs::cpu_ns(pid).ok_or("the daemon is gone")?;
+    let (at, acked, bytes) = (Instant::now(), feed.acked(), written.call_bytes);
+    Ok(Look { at, acked, syncs, bytes, cpu_ns })
 }
 
 /// How often a second `bytes` can be written behind one another into a file that is there already, and synced.

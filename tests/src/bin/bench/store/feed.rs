@@ -11,7 +11,7 @@ use tidegate_tests::mqtt::{self, Connect};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::LocalSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::words::Problem;
 
@@ -164,7 +164,9 @@ impl Feed {
         stop: &AtomicBool,
     ) -> Result<(), Problem> {
         let mut stream = self.connect(client).await?;
-        let mut ticks = interval(Duration::from_secs_f64(self.clients as f64 / rate));
+        // One after the other, not all at once.
+        let begin = Instant::now() + Duration::from_secs_f64(client as f64 / rate);
+        let mut ticks = interval_at(begin, Duration::from_secs_f64(self.clients as f64 / rate));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
         let (mut out, mut buffer) = (Vec::new(), [0; 1024]);
         let (mut sent, mut part) = (0, 0);
