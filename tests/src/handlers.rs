@@ -196,6 +196,17 @@ fn counting(name: &str, from: &str, more: &str) -> Handler {
     Handler::new(name, from, module).may_publish(&answers)
 }
 
+/// A handler that counts its messages in its state, under their topic, and does nothing else.
+pub fn counter(name: &str, from: &str) -> Handler {
+    let (topic, topic_len) = (INBOX + 32, INBOX + 36);
+    let module = guest(&format!(
+        "(drop (call $state_add (i32.add (i32.const {INBOX}) (i32.load (i32.const {topic}))) (i32.load (i32.const {topic_len}))
+                 (i64.const 1) (i32.const 8)))
+         (i32.const 0)"
+    ));
+    Handler::new(name, from, module)
+}
+
 /// The example handler, built as its user would, with the limits of its own manifest.
 pub fn overheat() -> Handler {
     let module = programs::example("overheat").join("overheat.wasm");

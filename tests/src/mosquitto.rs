@@ -42,6 +42,19 @@ impl Mosquitto {
         })
     }
 
+    /// Starts one that passes on everything to `upstream` with QoS 1 and is tuned to lose as little as it can: a kept
+    /// session there, no limit on what waits, and all of it written down every second, the least there is.
+    pub fn start_bridge(upstream: SocketAddr) -> Mosquitto {
+        Mosquitto::start_with(ports::free(), &Placement::default(), |folder| {
+            format!(
+                "persistence true\npersistence_location {}/\nautosave_interval 1\n\
+                 connection up\naddress {upstream}\ntopic # out 1\ncleansession false\n\
+                 restart_timeout 1\nnotifications false\n",
+                folder.display()
+            )
+        })
+    }
+
     /// Starts one on a free port, with nothing persisted and `lines` added to its configuration, which may name
     /// files that it writes into the folder it is given.
     pub fn start_set(lines: impl Fn(&Path) -> String) -> Mosquitto {

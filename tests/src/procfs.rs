@@ -22,6 +22,26 @@ fn kb(status: &str, key: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// What a process has written so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of the folios that it made dirty: 0 when nothing is to reach a device. Otherwise up to 500 times as much
+    /// as does: on a file system with large folios each counts as a whole.
+    pub dirty_bytes: u64,
+    /// Bytes that it handed to `write` and its like. What goes through `send` is not in it.
+    pub call_bytes: u64,
+}
+
+/// What `pid` has written; `None` when it has ended and was waited for.
+pub fn written(pid: u32) -> Option<Written> {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let number = |key: &str| {
+        let line = io.lines().find(|line| line.starts_with(key))?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    };
+    Some(Written { dirty_bytes: number("write_bytes:")?, call_bytes: number("wchar:")? })
+}
+
 /// CPU time of all living threads of `pid`, in nanoseconds; `None` when it has ended. `schedstat`
 /// counts nanoseconds where `stat` counts ticks of 10 ms.
 pub fn cpu_ns(pid: u32) -> Option<u64> {
@@ -59,6 +79,7 @@ mod tests {
         }
         // Process ids stay below 2^22 on Linux.
         assert_eq!(super::memory(1 << 30), None);
+        assert_eq!(written(1 << 30), None);
         assert_eq!(cpu_ns(1 << 30), None);
     }
 }

@@ -12,12 +12,13 @@ use crate::limits::OutboxLimits;
 use crate::planted::{Bug, planted};
 use crate::reconnect::Reconnect;
 use crate::record::{LossReason, PRIORITY_MAX, Place, Record, Stamp, StreamId};
-use crate::store::{Evicted, Fetched, Restored};
+use crate::store::{Fetched, Restored};
 use crate::stream::{Streams, WhenFull};
 use crate::time::Timestamp;
 
 mod backlog;
 mod boots;
+mod eviction;
 mod going;
 mod lane;
 mod ledger;
@@ -363,42 +364,5 @@ impl Outbox {
         }
         self.sort_lanes();
         self.recount();
-    }
-
-    /// The journal is full.
-    pub fn handle_full(&mut self) {
-        self.is_full = true;
-        self.wants_room = !self.is_evicting;
-    }
-
-    /// The journal has made room. Returns what that took, by stream and reason.
-    pub fn handle_evicted(&mut self, now: Timestamp, evicted: &Evicted) {
-        self.is_evicting = false;
-        self.is_full = !evicted.has_room;
-        self.losses.handle_evicted(&evicted.losses, &evicted.ledger);
-        for loss in &evicted.losses {
-            self.backlog.evict(loss);
-        }
-        if evicted.up_to == 0 {
-            self.keeping.clear();
-            return;
-        }
-        // What was carried stands before everything that comes now.
-        self.last_frame = self.last_frame.max(evicted.last_frame);
-        for lane in &mut self.lanes {
-            lane.handle_evicted(evicted.up_to, evicted.carried_from);
-        }
-        for (seq, (place, is_settled)) in core::mem::take(&mut self.keeping) {
-            if place.frame > evicted.up_to {
-                continue;
-            }
-            if is_settled {
-                self.settled_copies.insert(seq);
-            } else if let Some(flight) = self.flights.get_mut(&seq) {
-                flight.is_carried = true;
-            }
-        }
-        self.sort_lanes();
-        self.progress_due = Some(now);
     }
 }

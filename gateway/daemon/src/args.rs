@@ -39,8 +39,18 @@ A minimal gateway.toml:
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Args {
-    Run { config: PathBuf, level: Level },
-    Check { config: PathBuf, json: bool },
+    Run {
+        config: PathBuf,
+        level: Level,
+    },
+    Check {
+        config: PathBuf,
+        json: bool,
+    },
+    /// Look whether a folder of state can be read: the daemon asks itself, in a process of its own.
+    ProbeStore {
+        dir: PathBuf,
+    },
     Help,
     Version,
 }
@@ -51,6 +61,12 @@ pub enum Args {
 /// One sentence that says what is wrong.
 pub fn parse(args: impl Iterator<Item = String>) -> Result<Args, String> {
     let mut args = args.peekable();
+    if args.next_if(|arg| arg == "probe-store").is_some() {
+        return match (args.next().as_deref(), args.next(), args.next()) {
+            (Some("--dir"), Some(dir), None) => Ok(Args::ProbeStore { dir: PathBuf::from(dir) }),
+            (..) => Err("probe-store needs --dir DIR".to_owned()),
+        };
+    }
     let check = args.next_if(|arg| arg == "check").is_some();
     let (mut config, mut level, mut json) = (None, None, false);
     while let Some(arg) = args.next() {
@@ -112,6 +128,8 @@ mod tests {
         check("--config a --jsn", Err("`--jsn` is not an option here"));
         check("--config a --json", Err("`--json` is not an option here"));
         check("check --config a --log info", Err("`--log` is not an option here"));
+        check("probe-store", Err("probe-store needs --dir DIR"));
+        check("probe-store --dir d e", Err("probe-store needs --dir DIR"));
         check("--config a check", Err("`check` is not an option here"));
     }
 
@@ -125,5 +143,6 @@ mod tests {
         );
         check("check --json --config a.toml", Ok(Args::Check { config, json: true }));
         check("check --help", Ok(Args::Help));
+        check("probe-store --dir d", Ok(Args::ProbeStore { dir: PathBuf::from("d") }));
     }
 }

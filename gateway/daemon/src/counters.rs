@@ -41,6 +41,9 @@ pub fn all(hub: &mut Hub) -> Vec<(String, u64)> {
         let (stream, reason) = (name(line.stream), line.reason.name());
         all.push((format!("stream.{stream}.lost.{reason}"), line.count));
     }
+    let durable = hub.durable();
+    all.push(("store.commits".to_owned(), durable.commits));
+    all.push(("store.syncs".to_owned(), durable.syncs));
     if let Some(door) = hub.door() {
         let counters = door.counters();
         for (what, count) in [

@@ -69,7 +69,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let driver = open_local(&settings, &shell).await?;
     let threads =
         Threads::new(usize::from(board.runner.threads), board.core_limits.handlers_max, clock);
-    let (store, closer) = StoreDriver::start(store, settings.store.commit_ms);
+    let (store, closer) = StoreDriver::start(store, settings.store.commit_ms, clock);
     let uplink = open_uplink(&settings, epoch, clock)?;
     let name = control::Name { gateway: settings.id.clone(), epoch };
     let control = Control::new(Rc::clone(&shell), store.lookout(), name);

@@ -60,16 +60,30 @@ pub struct Hub {
     store: VecDeque<ToStore>,
     /// For the uplink. Bounded by its window.
     uplink: VecDeque<ToUplink>,
+    durable: Durable,
+}
+
+/// How much has become durable, and in how many steps: the second number in the first is how well commits share syncs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Durable {
+    /// Commits that the core gave to the store.
+    pub commits: u64,
+    /// Groups of them that became durable together.
+    pub syncs: u64,
 }
 
 impl Hub {
     pub fn new(gateway: Gateway, local: Local, runner: Runner) -> Hub {
         let (reports, store, uplink) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
-        Hub { gateway, local, runner, reports, store, uplink }
+        Hub { gateway, local, runner, reports, store, uplink, durable: Durable::default() }
     }
 
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
+    }
+
+    pub fn durable(&self) -> Durable {
+        self.durable
     }
 
     pub fn runner(&mut self) -> &mut Runner {
@@ -85,6 +99,9 @@ impl Hub {
     }
 
     pub fn handle_input(&mut self, now: Timestamp, input: Input) {
+        if matches!(input, Input::Committed(_)) {
+            self.durable.syncs += 1;
+        }
         self.gateway.handle_input(now, input);
     }
 
@@ -185,7 +202,10 @@ impl Hub {
                 }
             }
             Effect::Report(report) => self.reports.push_back(report),
-            Effect::Commit(commit) => self.store.push_back(ToStore::Commit(commit)),
+            Effect::Commit(commit) => {
+                self.durable.commits += 1;
+                self.store.push_back(ToStore::Commit(commit));
+            }
             Effect::Fetch(fetch) => self.store.push_back(ToStore::Fetch(fetch)),
             Effect::Evict(evict) => self.store.push_back(ToStore::Evict(evict)),
             Effect::ConnectUplink => self.uplink.push_back(ToUplink::Connect),

@@ -7,6 +7,12 @@ mod shell;
 pub mod store_desk;
 mod store_driver;
 mod store_opening;
+
+mod shelf_ladder;
+mod shelf_mark;
+mod sled_shelf;
+mod state_shelf;
+
 mod turns;
 pub mod uplink;
 
@@ -25,3 +31,5 @@ mod daemon;
 pub mod args;
 pub mod logging;
 pub use daemon::run;
+pub use shelf_ladder::{Prober, Rung, probe as probe_store};
+pub use state_shelf::StateShelf;

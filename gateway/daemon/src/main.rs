@@ -24,6 +24,10 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Args::Check { config, json }) => check(&config, json),
+        Ok(Args::ProbeStore { dir }) => match tidegated::probe_store(&dir) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
         Ok(Args::Run { config, level }) => run(&config, level),
         Err(problem) => {
             eprintln!("tidegated: {problem}\nTry `tidegated --help`.");

@@ -11,6 +11,7 @@ use tidegate_store::{Shelf, Store};
 use tokio::sync::{mpsc as replies, oneshot};
 use tracing::{debug, error, warn};
 
+use crate::clock::Clock;
 use crate::hub::ToStore;
 use crate::store_desk::StoreDesk;
 
@@ -71,7 +72,7 @@ pub struct Closer {
 
 impl StoreDriver {
     /// `commit_ms`: the longest wait for company in a group commit.
-    pub fn start<D, S>(store: Store<D, S>, commit_ms: u32) -> (StoreDriver, Closer)
+    pub fn start<D, S>(store: Store<D, S>, commit_ms: u32, clock: Clock) -> (StoreDriver, Closer)
     where
         D: Disk + Send + 'static,
         S: Shelf + Send + 'static,
@@ -85,6 +86,7 @@ impl StoreDriver {
             told,
             say,
             patience,
+            clock,
             last_gathered: 0,
             last_took: Duration::ZERO,
             last_end: Instant::now(),
@@ -138,6 +140,7 @@ struct Work<D: Disk, S: Shelf> {
     told: Receiver<Told>,
     say: replies::UnboundedSender<Input>,
     patience: Duration,
+    clock: Clock,
     /// How many commits the last sync had, and how long it took.
     last_gathered: usize,
     last_took: Duration,
@@ -225,7 +228,13 @@ impl<D: Disk, S: Shelf> Work<D, S> {
     fn take(&mut self, told: Told) -> bool {
         match told {
             Told::Stop => return false,
-            Told::Do(what) => self.desk.take(what),
+            Told::Do(what) => {
+                // What is known of wall time goes with a commit now and then: the floor of the next start.
+                if let Some(floor_us) = self.clock.next_floor() {
+                    self.desk.store().know_time(floor_us);
+                }
+                self.desk.take(what);
+            }
             Told::Look(say) => {
                 let store = self.desk.store();
                 let (used_bytes, quota_bytes) = (store.used_bytes(), store.quota_bytes());

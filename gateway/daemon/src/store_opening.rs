@@ -9,11 +9,17 @@ use anyhow::{Context as _, bail};
 use rustix::fs::{FlockOperation, flock};
 use tidegate_config::Settings;
 use tidegate_journal::RealDisk;
-use tidegate_store::{ModelShelf, Opened, Settings as StoreSettings, Store};
+use tidegate_store::{Opened, Settings as StoreSettings, Store};
 use tracing::{error, info, warn};
 
+use crate::shelf_ladder::Prober;
+use crate::state_shelf::StateShelf;
+
 /// The store of a running daemon.
-pub type RealStore = Store<RealDisk, ModelShelf>;
+pub type RealStore = Store<RealDisk, StateShelf>;
+
+/// Memory for what sled reads, MB. The handlers' tables are in memory anyway: it is read at the start, and written.
+const CACHE_MB: u64 = 2;
 
 /// Keeps a second daemon out of the data folder for as long as it lives.
 #[derive(Debug)]
@@ -37,7 +43,8 @@ pub fn open(settings: &Settings, seed: u64) -> anyhow::Result<(RealStore, Opened
         )
     })?;
     let lock = lock(folder)?;
-    let shelf = ModelShelf::new(seed, Default::default());
+    let prober = Prober::own().context("cannot tell where this program is")?;
+    let shelf = StateShelf::open(folder, prober, CACHE_MB);
     let (store, opened) = Store::open(disk, shelf, store_settings(settings), epoch(seed))
         .with_context(|| format!("cannot open the store in {}", folder.display()))?;
     tell(folder, &opened);
@@ -64,6 +71,7 @@ fn tell(folder: &Path, opened: &Opened) {
     }
     if found.recovery.is_damaged()
         || found.rows_bad > 0
+        || found.is_shelf_outdated
         || found.is_journal_lost
         || found.is_end_lost
     {
@@ -71,6 +79,8 @@ fn tell(folder: &Path, opened: &Opened) {
             gaps = found.recovery.gaps_total,
             frames_missing = found.recovery.frames_missing,
             rows_bad = found.rows_bad,
+            state_outdated = found.is_shelf_outdated,
+            export = found.export_restored,
             journal_lost = found.is_journal_lost,
             end_lost = found.is_end_lost,
             "the store in {} was damaged; what is good is kept, what is lost is counted",

@@ -104,6 +104,10 @@ impl Shelf for Memory {
         Ok(rows.map(|(key, row)| (key.clone(), row.clone())).collect())
     }
 
+    fn get(&mut self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.rows.get(key).cloned())
+    }
+
     fn write(&mut self, rows: &Rows) -> io::Result<()> {
         for (key, row) in rows {
             self.bytes += (key.len() + row.as_ref().map_or(0, Vec::len)) as u64;

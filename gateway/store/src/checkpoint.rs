@@ -5,9 +5,10 @@ use tidegate_journal::Disk;
 use crate::error::Error;
 use crate::export::{self, Check};
 use crate::facts::Base;
+use crate::open::read_shelf;
 use crate::planted::{Bug, planted};
-use crate::rows::facts_rows;
-use crate::shelf::Shelf;
+use crate::rows::{facts_rows, share};
+use crate::shelf::{Rows, Shelf};
 use crate::store::Store;
 
 /// Looked at in one idle moment.
@@ -94,11 +95,15 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             // From here until it is written, a start would find nothing and restore everything once more.
             self.shelf.reset().map_err(Error::shelf("be reset"))?;
             self.is_stale = false;
+            self.sum = Some(0);
         }
         let mut rows = self.memtable.rows();
-        let facts = Base::encode(self.journal.epoch(), durable, &self.facts);
+        let sum = self.sum_with(&rows)?;
+        let facts = Base::encode(self.journal.epoch(), durable, sum, &self.facts);
         rows.extend(facts_rows(&facts).map(|(key, row)| (key, Some(row))));
         if let Err(error) = self.shelf.write(&rows) {
+            // They may be there or not.
+            self.sum = None;
             self.counters.checkpoints_failed += 1;
             return Err(Error::shelf("take a checkpoint")(error));
         }
@@ -107,11 +112,26 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         };
         self.counters.shelf_bytes_written += rows.iter().map(len).sum::<u64>();
         self.counters.checkpoints += 1;
+        self.sum = Some(sum);
         self.applied_seq = Some(durable);
         self.memtable = Default::default();
         self.grown_bytes = 0;
         self.segments_at_checkpoint = self.journal.counters().segments_started;
         Ok(())
+    }
+
+    /// The sum over the shelf's rows when these are among them.
+    fn sum_with(&mut self, rows: &Rows) -> Result<u32, Error> {
+        let mut sum = match self.sum {
+            Some(sum) => sum,
+            None => read_shelf(&mut self.shelf).map_err(Error::shelf("be read"))?.raw_sum,
+        };
+        for (key, row) in rows {
+            let old = self.shelf.get(key).map_err(Error::shelf("be read"))?;
+            sum ^= old.map_or(0, |old| share(key, &old));
+            sum ^= row.as_ref().map_or(0, |row| share(key, row));
+        }
+        Ok(sum)
     }
 
     /// Copies the shelf, which must have everything that is durable.

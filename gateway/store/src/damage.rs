@@ -75,7 +75,7 @@ pub(crate) fn assess<D: Disk>(
     }
     // What is jumped over may have been given: it is told as lost, so that seqs stay dense for whoever counts.
     let jumped = damage.next_seq.saturating_sub(facts.next_seq);
-    damage.lost.extend((jumped > 0).then_some(LostRange {
+    damage.lost.extend((jumped > 0).then(|| LostRange {
         stream: StreamId(OTHER_STREAMS),
         count: jumped,
         first_seq: facts.next_seq,

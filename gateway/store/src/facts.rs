@@ -261,19 +261,22 @@ impl Facts {
 pub(crate) struct Base {
     pub epoch: u64,
     pub applied_seq: u64,
+    /// The sum of [`crate::rows::share`] over the rows beside it.
+    pub sum: u32,
     pub facts: Facts,
 }
 
 impl Base {
     /// Knows nothing yet.
     pub fn empty(epoch: u64) -> Base {
-        Base { epoch, applied_seq: 0, facts: Facts::new() }
+        Base { epoch, applied_seq: 0, sum: 0, facts: Facts::new() }
     }
 
-    pub fn encode(epoch: u64, applied_seq: u64, facts: &Facts) -> Vec<u8> {
+    pub fn encode(epoch: u64, applied_seq: u64, sum: u32, facts: &Facts) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(&epoch.to_le_bytes());
         put_varint(&mut out, applied_seq);
+        put_varint(&mut out, u64::from(sum));
         facts.put(&mut out);
         out
     }
@@ -283,6 +286,7 @@ impl Base {
         Ok(Base {
             epoch: reader.long()?,
             applied_seq: reader.varint()?,
+            sum: reader.small()?,
             facts: Facts::read(&mut reader)?,
         })
     }
@@ -308,8 +312,8 @@ mod tests {
             facts.see(0, Seen(frame * 77), 100);
         }
         facts.clocks.insert(3, -5);
-        let bytes = Base::encode(9, 100, &facts);
-        let base = Base { epoch: 9, applied_seq: 100, facts };
+        let bytes = Base::encode(9, 100, 7, &facts);
+        let base = Base { epoch: 9, applied_seq: 100, sum: 7, facts };
         assert_eq!(Base::decode(&bytes), Ok(base));
         for at in 0..bytes.len() {
             let mut bad = bytes.clone();

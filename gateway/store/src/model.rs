@@ -50,6 +50,11 @@ impl ModelShelf {
         &self.rows
     }
 
+    /// Puts these in the place of all that is there.
+    pub fn replace(&mut self, rows: BTreeMap<Vec<u8>, Vec<u8>>) {
+        self.rows = rows;
+    }
+
     /// All rows are gone.
     pub fn lose(&mut self) {
         self.rows.clear();
@@ -117,6 +122,14 @@ impl Shelf for ModelShelf {
             })
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect())
+    }
+
+    fn get(&mut self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.answer()?;
+        if self.faults.is_broken {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(self.rows.get(key).cloned())
     }
 
     fn write(&mut self, rows: &Rows) -> io::Result<()> {

@@ -31,6 +31,8 @@ pub struct Found {
     /// Rows on the shelf, and those among them that cannot be believed.
     pub rows: u64,
     pub rows_bad: u64,
+    /// The shelf is not as it was left: rows are missing, or older than they were.
+    pub is_shelf_outdated: bool,
     /// The shelf was of no use, and this export took its place.
     pub export_restored: Option<u32>,
     /// Exports that are not whole.
@@ -84,7 +86,10 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         let mut journal = Journal::open(disk, settings.journal.clone(), new_epoch)?;
         let mut found = Found::default();
         let mut ground = ground(&mut journal, &mut shelf, &mut found);
-        let is_shelf_good = found.rows > 0 && !ground.is_elsewhere && found.rows_bad == 0;
+        let is_shelf_good = found.rows > 0
+            && !ground.is_elsewhere
+            && found.rows_bad == 0
+            && !found.is_shelf_outdated;
         let lost = leave_lost_journal(&mut ground.base, journal.epoch());
         found.is_journal_lost = lost.is_some();
         let known = ground.base.applied_seq.max(ground.base.facts.progress.known);
@@ -106,6 +111,10 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         let mut store = Store::new(journal, shelf, settings, base.facts, applied_seq);
         store.exports = exports;
         store.base_seq = base.applied_seq;
+        store.sum = match found.rows {
+            0 => Some(0),
+            _ => is_shelf_good.then_some(base.sum),
+        };
         store.is_stale = is_elsewhere && (found.rows > 0 || found.shelf_error.is_some());
         if is_elsewhere {
             for state in changes(tables.clone()) {
@@ -276,7 +285,7 @@ fn read(
 }
 
 /// Everything on the shelf.
-fn read_shelf(shelf: &mut impl Shelf) -> io::Result<Gathered> {
+pub(crate) fn read_shelf(shelf: &mut impl Shelf) -> io::Result<Gathered> {
     let mut gathered = Gathered::default();
     let mut after: Option<Vec<u8>> = None;
     loop {
@@ -298,13 +307,18 @@ fn ground<D: Disk>(journal: &mut Journal<D>, shelf: &mut impl Shelf, found: &mut
     });
     (found.rows, found.rows_bad) = (gathered.rows, gathered.bad.len() as u64);
     let base = gathered.facts().and_then(|facts| Base::decode(facts).ok());
-    let Gathered { tables, bad, .. } = gathered;
+    let Gathered { tables, bad, sum, .. } = gathered;
     if let Some(base) = &base
         && bad.is_empty()
         && found.shelf_error.is_none()
     {
-        let (base, state_from) = (base.clone(), base.applied_seq);
-        return Ground { base, tables, bad, is_elsewhere: false, state_from };
+        // A shelf may forget what it was told, as a whole or in parts, and not know.
+        let exported = newest_head(journal, base.epoch);
+        found.is_shelf_outdated = base.sum != sum || base.applied_seq < exported;
+        if !found.is_shelf_outdated {
+            let (base, state_from) = (base.clone(), base.applied_seq);
+            return Ground { base, tables, bad, is_elsewhere: false, state_from };
+        }
     }
     if let Some((base, tables)) = newest_export(journal, found) {
         let state_from = base.applied_seq;
@@ -327,6 +341,7 @@ fn newest_export<D: Disk>(journal: &mut Journal<D>, found: &mut Found) -> Option
         if let Some(base) = base
             && is_whole
             && gathered.bad.is_empty()
+            && gathered.sum == base.sum
         {
             found.export_restored = Some(number);
             return Some((base, gathered.tables));
@@ -334,6 +349,13 @@ fn newest_export<D: Disk>(journal: &mut Journal<D>, found: &mut Found) -> Option
         found.exports_bad += 1;
     }
     None
+}
+
+/// Up to where the newest export of an epoch says it has everything.
+fn newest_head<D: Disk>(journal: &mut Journal<D>, epoch: u64) -> u64 {
+    let newest = export::list(journal.disk()).first().copied();
+    let head = newest.and_then(|newest| export::head(journal.disk(), newest));
+    head.filter(|(known, _)| *known == epoch).map_or(0, |(_, applied_seq)| applied_seq)
 }
 
 /// What is known of exports without reading them.
@@ -361,7 +383,7 @@ fn leave_lost_journal(base: &mut Base, epoch: u64) -> Option<(u64, Vec<LostRange
         seen: std::mem::take(&mut base.facts.seen),
         ..Facts::new()
     };
-    let left_epoch = std::mem::replace(base, Base { epoch, applied_seq: 0, facts }).epoch;
+    let left_epoch = std::mem::replace(base, Base { epoch, applied_seq: 0, sum: 0, facts }).epoch;
     let lost = |stream: StreamId, count| LostRange { stream, count, first_seq: 0, last_seq: 0 };
     let lost = waiting
         .iter()

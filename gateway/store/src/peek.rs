@@ -72,6 +72,10 @@ impl Shelf for NoShelf {
         Ok(Vec::new())
     }
 
+    fn get(&mut self, _key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
     fn write(&mut self, _rows: &Rows) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -61,6 +61,15 @@ fn open<'a>(key: &[u8], row: &'a [u8]) -> Result<&'a [u8], CodecError> {
     if is_good { Ok(body) } else { Err(CodecError::Checksum) }
 }
 
+/// What a row adds to the checksum over all rows but the facts': its own one. Sums by xor, so that a row can be
+/// taken out again.
+pub(crate) fn share(key: &[u8], row: &[u8]) -> u32 {
+    match (key.first(), row.first_chunk()) {
+        (Some(&FACTS), _) | (_, None) => 0,
+        (_, Some(crc)) => u32::from_le_bytes(*crc),
+    }
+}
+
 /// Whether a row is as it was written.
 pub(crate) fn is_whole(key: &[u8], row: &[u8]) -> bool {
     open(key, row).is_ok()
@@ -118,13 +127,18 @@ pub(crate) struct Gathered {
     /// Rows that cannot be believed.
     pub bad: Vec<Vec<u8>>,
     pub rows: u64,
+    /// The sum of [`share`] over those that can be believed, and over all of them.
+    pub sum: u32,
+    pub raw_sum: u32,
 }
 
 impl Gathered {
     pub fn take(&mut self, key: &[u8], row: &[u8]) {
         self.rows += 1;
-        if self.read(key, row).is_err() {
-            self.bad.push(key.to_vec());
+        self.raw_sum ^= share(key, row);
+        match self.read(key, row) {
+            Ok(()) => self.sum ^= share(key, row),
+            Err(_) => self.bad.push(key.to_vec()),
         }
     }
 

@@ -7,8 +7,8 @@ use std::io;
 pub type Rows = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// Rows in order of key, at most 256 bytes and a handler's name a key and 16 KiB and a little a value, small on
-/// average. Each value carries its own checksum, so a shelf need not: what it gives back wrong is found out. The
-/// daemon's is sled, [`crate::ModelShelf`] is for tests.
+/// average. Each value carries its own checksum and all of them one more, so a shelf need not: what it gives back wrong,
+/// or not at all, or as it was before, is found out. The daemon's is sled, [`crate::ModelShelf`] is for tests.
 ///
 /// # Errors
 /// After an error the store goes on: what a shelf did not take stays in the journal, and one that cannot be read is
@@ -20,6 +20,9 @@ pub trait Shelf {
         after: Option<&[u8]>,
         bytes_max: usize,
     ) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>>;
+
+    /// One row.
+    fn get(&mut self, key: &[u8]) -> io::Result<Option<Vec<u8>>>;
 
     /// Takes all of these rows or none, durable when it returns. After an error it may be either.
     fn write(&mut self, rows: &Rows) -> io::Result<()>;

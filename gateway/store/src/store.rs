@@ -78,6 +78,8 @@ pub struct Store<D: Disk, S: Shelf> {
     pub(crate) memtable: Memtable,
     /// Up to here the shelf has everything; None: there is nothing on it.
     pub(crate) applied_seq: Option<u64>,
+    /// The sum of [`crate::rows::share`] over what is on the shelf; None: it must be read to tell.
+    pub(crate) sum: Option<u32>,
     /// Up to here the start had everything, whatever the journal must write again.
     pub(crate) base_seq: u64,
     /// Frames of commits since the last checkpoint and export, bytes.
@@ -117,6 +119,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             facts,
             memtable: Memtable::default(),
             applied_seq,
+            sum: None,
             base_seq: 0,
             grown_bytes: 0,
             grown_since_export: 0,

@@ -93,6 +93,10 @@ impl Shelf for Shared<ModelShelf> {
         self.lend().read(after, bytes_max)
     }
 
+    fn get(&mut self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        self.lend().get(key)
+    }
+
     fn write(&mut self, rows: &Rows) -> io::Result<()> {
         self.lend().write(rows)
     }

@@ -27,18 +27,19 @@ const FLOORS: [(&str, u8); 16] = [
 const NEIGHBOURS: [(&str, &str); 1] = [("gateway/store", "gateway/journal")];
 
 /// Who may depend on a library, by folder.
-const IMPORTS: [(&str, &[&str]); 6] = [
+const IMPORTS: [(&str, &[&str]); 7] = [
     ("wasmi", &["gateway/host"]),
     ("wasmparser", &["gateway/host"]),
     ("mqtt-protocol-core", &["gateway/broker"]),
     ("toml", &["gateway/config"]),
+    ("sled", &["gateway/daemon"]),
     // The local client; the demo's devices; the benchmark's native handler.
     ("rumqttc", &["gateway/daemon", "gateway/cli", "tests"]),
     ("tokio", &["gateway/daemon", "gateway/cli", "tests"]),
 ];
 
-/// In how many files of the daemon a library may appear: local client and uplink.
-const RUMQTTC_FILES_MAX: usize = 2;
+/// In how many files of the daemon's sources a library may appear: local client and uplink; the shelf.
+const FILES_MAX: [(&str, usize); 2] = [("rumqttc", 2), ("sled", 1)];
 
 /// What the lowest floor may depend on: a bound that belongs in a type.
 const LOWEST_MAY: [&str; 1] = ["heapless"];
@@ -112,17 +113,21 @@ pub fn wrong_imports(members: &[Member]) -> Vec<String> {
     findings
 }
 
-/// The daemon's files that name the MQTT client, when there are more than two.
+/// The daemon's files that name a library, when there are more than it may be in.
 pub fn scattered_imports(files: &[SourceFile]) -> Vec<String> {
-    let names: Vec<&str> = files
-        .iter()
-        .filter(|file| file.path.starts_with("gateway/daemon/") && file.has_word("rumqttc"))
-        .map(|file| file.path.as_str())
-        .collect();
-    if names.len() > RUMQTTC_FILES_MAX {
-        return vec![format!("rumqttc is in {} files of the daemon: {names:?}", names.len())];
+    let mut findings = Vec::new();
+    for (library, max) in FILES_MAX {
+        let names: Vec<&str> = files
+            .iter()
+            .filter(|file| file.path.starts_with("gateway/daemon/src/") && file.has_word(library))
+            .map(|file| file.path.as_str())
+            .collect();
+        if names.len() > max {
+            findings
+                .push(format!("{library} is in {} files of the daemon: {names:?}", names.len()));
+        }
     }
-    Vec::new()
+    findings
 }
 
 /// Crates of the lowest floor that depend on something, or that need `std`.
@@ -202,6 +207,9 @@ mod tests {
             |n: usize| SourceFile::new(&format!("gateway/daemon/src/f{n}.rs"), "use rumqttc::X;");
         assert_eq!(scattered_imports(&[file(1), file(2)]), [""; 0]);
         assert_eq!(scattered_imports(&[file(1), file(2), file(3)]).len(), 1);
+        let shelf = |n: usize| SourceFile::new(&format!("gateway/daemon/src/s{n}.rs"), "sled::Db");
+        assert_eq!(scattered_imports(&[shelf(1)]), [""; 0]);
+        assert_eq!(scattered_imports(&[shelf(1), shelf(2)]).len(), 1);
         let comment = SourceFile::new("gateway/daemon/src/g.rs", "// rumqttc does not do this\n");
         assert_eq!(scattered_imports(&[file(1), file(2), comment]), [""; 0]);
     }

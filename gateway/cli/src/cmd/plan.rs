@@ -35,7 +35,7 @@ which constants it used, what they are and where they come from; nothing is read
 Options:
   --board BOARD       a name or a file
   --rate R            messages a second from all devices together
-  --bytes N           bytes of one record's payload
+  --bytes N           bytes of one record's payload, and of its topic if it is forwarded as it is
   --records R         records a second, when handlers send fewer or more than --rate (default: --rate)
   --outage T          how long the link is away: 90s, 30m, 6h, 2d (default: 6h)
   --handlers N        handlers (default: 1)
@@ -46,6 +46,7 @@ Options:
                       message is committed with the record: plan that as 1
   --lazy-ms MS        store.lazy_ms of gateway.toml (default: 2000)
   --quota-mb MB       store.quota_mb of gateway.toml (default: 256)
+  --sync-ms MS        how long a sync takes on the board's disk: records that come meanwhile share a write
   --link-rate R       records a second that the link takes, or uplink.rate_per_s
   --json              one JSON object
 ",

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Gateway;
+use crate::commit::LedgerLine;
 use crate::effect::{Effect, Report};
 use crate::job::{Failure, Send};
 use crate::message::Message;
@@ -64,7 +65,9 @@ impl Gateway {
         self.outbox.handle_evicted(self.now, evicted);
         for loss in &evicted.losses {
             let stream = self.stream_name(loss.stream);
-            let (reason, total) = (loss.reason, loss.records);
+            let (id, reason) = (loss.stream, loss.reason);
+            let is_it = |line: &&LedgerLine| (line.stream, line.reason) == (id, reason);
+            let total = self.outbox.losses().find(is_it).map_or(loss.records, |line| line.count);
             self.report(Report::RecordsLost { stream, reason, total });
         }
     }

@@ -1,7 +1,6 @@
 //! What goes next.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::lane::Lane;
 use super::suspect::Verdict;
@@ -43,21 +42,6 @@ impl Outbox {
         self.next_record(now).or_else(|| self.next_fetch())
     }
 
-    /// What may not be given up although its span is not settled: it is on its way, or acked out of order, or a copy
-    /// of what is.
-    fn evict(&mut self) -> Evict {
-        let flights = self.flights.iter().map(|(seq, flight)| (*seq, (flight.place, false)));
-        self.keeping = flights.collect();
-        let early = self.lanes.iter().flat_map(Lane::settled_early);
-        self.keeping.extend(early.map(|(place, seq)| (seq, (place, true))));
-        let aside = self.aside.as_ref().map(|(_, record)| record.seq);
-        let mut under_way: Vec<u64> = self.keeping.keys().copied().collect();
-        under_way.extend(self.settled_copies.iter().copied().chain(aside));
-        under_way.sort_unstable();
-        under_way.dedup();
-        Evict { progress: self.progress(), under_way }
-    }
-
     fn next_record(&mut self, now: Timestamp) -> Option<Ask> {
         self.paced_until = None;
         if self.flights.len() >= self.limits.window {
@@ -65,7 +49,7 @@ impl Outbox {
         }
         if self.flights.is_empty()
             && let Some((_, record)) = &self.aside
-            && self.suspect.judge(record.seq) != Verdict::After
+            && (self.suspect.judge(record.seq) != Verdict::After || self.has_nothing_else())
         {
             let (place, record) = self.aside.take()?;
             return Some(self.send(now, place, record));
@@ -99,6 +83,11 @@ impl Outbox {
             return Some(Ask::Lose(lost));
         }
         Some(self.send(now, place, record))
+    }
+
+    /// Nothing is there that could go before a record that is set aside.
+    fn has_nothing_else(&self) -> bool {
+        self.lanes.iter().all(Lane::is_dry)
     }
 
     /// Why this record need not go.

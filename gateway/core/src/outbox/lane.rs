@@ -72,6 +72,11 @@ impl Lane {
         self.queue.iter().map(|(_, record)| record)
     }
 
+    /// Nothing of it is left to send, here or in the journal.
+    pub fn is_dry(&self) -> bool {
+        !self.is_behind && self.queue.is_empty()
+    }
+
     pub fn queued(&self) -> usize {
         self.queue.len()
     }

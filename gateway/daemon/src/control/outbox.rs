@@ -101,6 +101,6 @@ impl Line {
         };
         let ms = u128::from(backlog.waiting.records) * u128::from(backlog.lately_ms);
         let ms = ms.checked_div(u128::from(backlog.delivered_lately)).filter(|_| is_up)?;
-        u64::try_from(ms / 1000).ok()
+        u64::try_from(ms.div_ceil(1000)).ok()
     }
 }

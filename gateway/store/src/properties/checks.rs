@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidegate_core::commit::{Progress, Seen, StateChange};
-use tidegate_core::record::{Place, Record, StreamId};
+use tidegate_core::record::{LossReason, Place, Record, StreamId};
 use tidegate_core::store::Fetch;
 
 use super::core::{Fate, PRIORITIES, STREAMS, State};
@@ -121,6 +121,7 @@ impl World {
         if state != self.core.state() {
             return Err(format!("state is {state:?}, not {:?}", self.core.state()));
         }
+        self.check_next_seq(opened)?;
         self.check_ledger()?;
         self.check_found(&found)?;
         self.check_restored(opened, &found)?;
@@ -172,11 +173,32 @@ impl World {
                     return Err(format!("{line:?}, but the commits say {expect:?}"));
                 }
             }
-            if line.stream == StreamId(u16::MAX) {
+            let is_jump = line.reason == LossReason::Damaged && self.core.has_jumped;
+            if line.stream == StreamId(u16::MAX) && !is_jump {
                 return Err(format!("nobody knows whose these were: {line:?}"));
             }
         }
         if expect.is_empty() { Ok(()) } else { Err(format!("not counted: {expect:?}")) }
+    }
+
+    /// No seq is given twice, and none is left out without a reason.
+    fn check_next_seq(&mut self, opened: &Opened) -> Checked {
+        let restored = &opened.restored;
+        let given = self.core.records.keys().next_back().copied().unwrap_or(0);
+        let is_shelf_good = opened.found.rows > 0
+            && opened.found.rows_bad == 0
+            && !opened.found.is_shelf_outdated
+            && opened.found.export_restored.is_none();
+        let recovery = &opened.found.recovery;
+        let may_jump = recovery.is_damaged() && !is_shelf_good || self.core.has_jumped;
+        self.core.has_jumped |= restored.next_seq > given + 100;
+        if restored.next_seq <= given || restored.next_seq > given + 100 && !may_jump {
+            return Err(format!(
+                "the next seq is {}, given was {given}: {recovery:?}",
+                restored.next_seq
+            ));
+        }
+        Ok(())
     }
 
     fn check_restored(
@@ -191,19 +213,6 @@ impl World {
             if waits && !is_pending && restored.progress.is_settled(record.priority, *place) {
                 return Err(format!("{seq} at {place:?} waits, but {:?}", restored.progress));
             }
-        }
-        let given = self.core.records.keys().next_back().copied().unwrap_or(0);
-        let is_shelf_good = opened.found.rows > 0
-            && opened.found.rows_bad == 0
-            && opened.found.export_restored.is_none();
-        let recovery = &opened.found.recovery;
-        let may_jump = recovery.is_damaged() && !is_shelf_good || self.core.has_jumped;
-        self.core.has_jumped |= restored.next_seq > given + 100;
-        if restored.next_seq <= given || restored.next_seq > given + 100 && !may_jump {
-            return Err(format!(
-                "the next seq is {}, given was {given}: {recovery:?}",
-                restored.next_seq
-            ));
         }
         let last_boot = self.core.steps.iter().map(|step| step.boot).max().unwrap_or(0);
         if restored.boot <= last_boot {

@@ -292,7 +292,8 @@ impl Core {
 
     /// Takes what the store has reported.
     pub fn committed(&mut self, committed: &Committed) -> Result<(), String> {
-        if *committed == Committed::default() {
+        self.known = self.known.max(committed.last_frame);
+        if committed.up_to == CommitId::default() {
             return Ok(());
         }
         let number = *self.ids.get(&committed.up_to).ok_or("no such commit")?;

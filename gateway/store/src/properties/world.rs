@@ -26,6 +26,8 @@ pub struct World {
     pub faults: (Faults, ShelfFaults),
     /// Where each priority goes on.
     from: [Place; 8],
+    /// The shelf as it was some time ago.
+    old_rows: BTreeMap<Vec<u8>, Vec<u8>>,
     /// It takes more than it sends.
     is_busy: bool,
     /// An eviction was tried since the last look at what is there.
@@ -85,6 +87,7 @@ impl World {
             core,
             faults: (faults, shelf_faults),
             from: [Place::default(); 8],
+            old_rows: BTreeMap::new(),
             is_busy: seed.is_multiple_of(3),
             may_vanish: false,
             tally: BTreeMap::new(),
@@ -327,7 +330,14 @@ impl World {
                 shelf.damage();
                 self.count("shelves damaged");
             }
+            3 => {
+                self.age(&mut shelf);
+                self.count("shelves aged");
+            }
             _ => {}
+        }
+        if self.random.below(2) == 0 {
+            self.old_rows = shelf.rows().clone();
         }
         let new_epoch = 1 + self.random.below(1 << 40);
         let opened = Store::open(disk, shelf, self.settings.clone(), new_epoch);
@@ -337,6 +347,25 @@ impl World {
         let checked = self.check_start(&opened);
         self.store().shelf().faults.write_error_one_in = self.faults.1.write_error_one_in;
         checked
+    }
+
+    /// Lets the shelf forget what it was told, all of it since some time or a row of it.
+    fn age(&mut self, shelf: &mut ModelShelf) {
+        let mut rows = shelf.rows().clone();
+        let at = self.random.below(rows.len() as u64) as usize;
+        let Some(key) = rows.keys().nth(at).cloned() else {
+            return;
+        };
+        match (self.random.below(3), self.old_rows.get(&key)) {
+            (0, _) => rows = self.old_rows.clone(),
+            (1, Some(old)) => {
+                rows.insert(key, old.clone());
+            }
+            (..) => {
+                rows.remove(&key);
+            }
+        }
+        shelf.replace(rows);
     }
 
     /// The ledger's count of what evictions gave up, by stream.

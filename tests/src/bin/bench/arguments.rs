@@ -5,19 +5,24 @@ use std::net::SocketAddr;
 use crate::systems::System;
 
 pub const USAGE: &str = "\
-usage: bench reaction|throughput [options]
+usage: bench reaction|throughput|store [options]
 
   reaction     reaction time and CPU at fixed rates, memory, start, cost of the host alone
   throughput   the highest rate held without loss; what is measured has one core, always
+  store        what lasting costs: flash wear, memory, acked messages, reactions beside commits, records
+               that wait, and what a bridge loses
 
   --systems hop,native,behind,door    which ways from device to device; also: forward, echo.
                           throughput: door,echo,forward,hop
   --rates 100,1000,5000   messages a second (reaction)
-  --seconds 5             length of one measurement (throughput: at most 2)
+  --seconds 5             length of one measurement (throughput: at most 2; store: 60, acked and
+                          reaction there at most 5)
   --rounds 3              how often every system is measured; ratios are medians over rounds
   --devices 100           simulated devices
   --connections 8         sockets they share
   --only reaction,memory,start,host   which parts (reaction)
+  --only idle,lazy,rss,acked,reaction,backlog,bridge   which parts (store)
+  --records 200000        how many records wait for upstream (store)
   --pin                   generator on core 0 and all else on core 1. The default leaves it to the
                           scheduler: pinned on a virtual machine, each message at a low rate costs two
                           wake-ups of a halted core, and they hide what is measured
@@ -31,6 +36,7 @@ pub enum Command {
     Help,
     Reaction,
     Throughput,
+    Store,
     Native { broker: SocketAddr },
     EchoDoor { listen: SocketAddr },
 }
@@ -41,6 +47,7 @@ pub struct Arguments {
     pub command: Command,
     pub rates: Vec<f64>,
     pub seconds: f64,
+    pub records: u64,
     pub rounds: usize,
     pub devices: usize,
     pub connections: usize,
@@ -59,13 +66,15 @@ impl Arguments {
             None | Some("--help" | "-h") => Command::Help,
             Some("reaction") => Command::Reaction,
             Some("throughput") => Command::Throughput,
+            Some("store") => Command::Store,
             Some("native") => Command::Native { broker: address(words.next())? },
             Some("echo-door") => Command::EchoDoor { listen: address(words.next())? },
             Some(other) => return Err(format!("unknown command {other}")),
         };
         let mut arguments = Arguments {
             rates: vec![100.0, 1000.0, 5000.0],
-            seconds: 5.0,
+            seconds: if command == Command::Store { 60.0 } else { 5.0 },
+            records: 200_000,
             rounds: 3,
             devices: 100,
             connections: 8,
@@ -76,8 +85,11 @@ impl Arguments {
             .iter()
             .map(|name| system(name))
             .collect::<Result<_, _>>()?,
+            only: list(match command {
+                Command::Store => "idle,lazy,rss,acked,reaction,backlog,bridge",
+                _ => "reaction,memory,start,host",
+            }),
             command,
-            only: list("reaction,memory,start,host"),
             pinned: false,
             realtime: false,
             markdown: false,
@@ -93,6 +105,7 @@ impl Arguments {
                 }
                 "--seconds" => arguments.seconds = number(&value()?)?,
                 "--rounds" => arguments.rounds = number(&value()?)? as usize,
+                "--records" => arguments.records = number(&value()?)? as u64,
                 "--devices" => arguments.devices = number(&value()?)? as usize,
                 "--connections" => arguments.connections = number(&value()?)? as usize,
                 "--systems" => {
@@ -169,6 +182,9 @@ mod tests {
         let read = parse("throughput --markdown").expect("good");
         assert!(!read.pinned && read.markdown);
         assert_eq!(read.systems.last(), Some(&System::Hop));
+        let read = parse("store --records 1000").expect("good");
+        assert!(read.wants("bridge") && !read.wants("memory"));
+        assert_eq!((read.records, read.seconds), (1000, 60.0));
         assert_eq!(parse("").expect("good").command, Command::Help);
     }
 }

@@ -2,6 +2,7 @@
 //! disk.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -81,22 +82,7 @@ pub fn start(overheat: &Handler, placement: &Placement) -> Result<Vec<Goal>, Pro
         let started = Instant::now();
         let daemon = Daemon::spawn(&local, std::slice::from_ref(overheat), placement);
         let spawned = daemon.process.started;
-        let mut client = loop {
-            match Client::connect(address, "first") {
-                Ok(client) => break client,
-                Err(error) if started.elapsed() > Duration::from_secs(10) => {
-                    return Err(error.into());
-                }
-                Err(_) => std::thread::sleep(Duration::from_micros(200)),
-            }
-        };
-        client.subscribe("devices/+/cmd", 0)?;
-        loop {
-            client.publish("devices/d1/telemetry", b"{\"temp\":71.3,\"seq\":1}")?;
-            if client.message(Duration::from_millis(2))?.is_some() {
-                break;
-            }
-        }
+        wait_for_reaction(address, started)?;
         times.push(spawned.elapsed().as_secs_f64() * 1e3);
     }
     let middle = median(&times);
@@ -110,6 +96,27 @@ pub fn start(overheat: &Handler, placement: &Placement) -> Result<Vec<Goal>, Pro
         times,
         30.0,
     )])
+}
+
+/// Tries to connect all the time, then sends until `overheat` answers.
+pub fn wait_for_reaction(address: SocketAddr, started: Instant) -> Result<(), Problem> {
+    let mut client = loop {
+        match Client::connect(address, "first") {
+            Ok(client) => break client,
+            Err(error) if started.elapsed() > Duration::from_secs(10) => {
+                return Err(error.into());
+            }
+            Err(_) => std::thread::sleep(Duration::from_micros(200)),
+        }
+    };
+    client.subscribe("devices/+/cmd", 0)?;
+    loop {
+        client.publish("devices/d1/telemetry", b"{\"temp\":71.3,\"seq\":1}")?;
+        if client.message(Duration::from_millis(2))?.is_some() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The size of the daemon's file. Only the release profile is stripped.

@@ -4,6 +4,7 @@
 //! ```text
 //! bench reaction      reaction time, CPU, memory, start: four ways from device to device, one run
 //! bench throughput    the highest rate held without loss, one core for the daemon
+//! bench store         what lasting costs: flash, memory, acks, reactions beside commits, records that wait
 //! ```
 
 mod arguments;
@@ -14,6 +15,7 @@ mod host_cost;
 mod native;
 mod place;
 mod reaction;
+mod store;
 mod systems;
 mod table;
 mod throughput;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Native { broker } => native::run(*broker),
         Command::EchoDoor { listen } => echo_door::run(*listen),
         Command::Throughput => throughput::run(&arguments),
+        Command::Store => store::run(&arguments),
         Command::Reaction => run_reaction(&arguments),
     };
     match result {

@@ -85,7 +85,8 @@ fn notes(opened: &Opened, has_names: bool) -> Vec<String> {
     }
     if found.recovery.is_damaged() || found.is_end_lost {
         notes.push(format!(
-            "the journal is damaged ({} gaps, {} frames): what waits is at least this; the next start counts what is lost",
+            "the journal is damaged ({} gaps, {} frames): what waits is at least this, and the next start counts \
+             what is lost",
             found.recovery.gaps_total, found.recovery.frames_missing
         ));
     }
@@ -153,8 +154,8 @@ fn name(id: StreamId, configured: Option<&Streams>) -> Option<String> {
     })
 }
 
-/// The record of each stream that has waited longest, by seq and stamp. Looks through what waits until each stream was met. Where an eviction has carried records forward, older ones
-/// stand behind newer ones, and it looks to the end.
+/// The record of each stream that has waited longest, by seq and stamp. Looks through what waits until each stream was
+/// met. Where an eviction has carried records forward, older ones stand behind newer ones, and it looks to the end.
 fn oldest(
     store: &mut Looked,
     progress: &Progress,

@@ -23,6 +23,7 @@ pub const OPTIONS: &[&str] = &[
     "qos",
     "link-rate",
     "quota-mb",
+    "sync-ms",
 ];
 
 // As in `[store]` of gateway.toml; a test compares them with what it means.
@@ -37,6 +38,8 @@ const OUTAGE_DEFAULT_S: u64 = 6 * 3600;
 const OUTAGE_MAX_S: u64 = 10 * 366 * 86_400;
 /// More than any machine takes.
 const RATE_MAX: f64 = 10_000_000.0;
+/// A disk that takes longer is broken.
+const SYNC_MS_MAX: f64 = 60_000.0;
 /// A state value is never longer.
 const STATE_BYTES_MAX: u64 = 16 * 1024;
 const STATE_BYTES_DEFAULT: u64 = 16;
@@ -61,6 +64,8 @@ pub struct Asked {
     /// What the link takes, records a second.
     pub link_rate: Option<f64>,
     pub quota_mb: u64,
+    /// Of the board's disk.
+    pub sync_ms: Option<f64>,
 }
 
 impl Asked {
@@ -93,6 +98,7 @@ impl Asked {
             lazy_ms: whole(args, "lazy-ms", 0, LAZY_MS_MAX)?.unwrap_or(LAZY_MS_DEFAULT),
             qos: u8::from(qos == 1),
             link_rate: self::rate(args, "link-rate")?.filter(|rate| *rate > 0.0),
+            sync_ms: sync_ms(args)?,
             quota_mb: whole(args, "quota-mb", QUOTA_MB_MIN, QUOTA_MB_MAX)?
                 .unwrap_or(QUOTA_MB_DEFAULT),
         })
@@ -130,6 +136,16 @@ fn rate(args: &Args, name: &str) -> Result<Option<f64>, Failure> {
         Some(number) if !(0.0..=RATE_MAX).contains(&number) => {
             Err(Failure::usage(format!("--{name} {number}: it must lie between 0 and {RATE_MAX}")))
         }
+        number => Ok(number),
+    }
+}
+
+fn sync_ms(args: &Args) -> Result<Option<f64>, Failure> {
+    let number: Option<f64> = parse(args, "sync-ms", "a number of ms")?;
+    match number {
+        Some(number) if !(0.0..=SYNC_MS_MAX).contains(&number) => Err(Failure::usage(format!(
+            "--sync-ms {number}: it must lie between 0 and {SYNC_MS_MAX}"
+        ))),
         number => Ok(number),
     }
 }
@@ -182,6 +198,7 @@ mod tests {
         refused("--rate 1 --bytes 1 --state-keys 4097", "between 0 and 4096");
         refused("--rate 1 --bytes 1 --state-bytes 8", "--state-keys");
         refused("--rate 1 --bytes 1 --quota-mb 31", "between 32");
+        refused("--rate 1 --bytes 1 --sync-ms -2", "between 0");
     }
 
     #[test]

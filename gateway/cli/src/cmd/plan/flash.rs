@@ -22,6 +22,9 @@ pub struct Flash {
     pub checkpoints_bytes_per_day: f64,
     #[serde(serialize_with = "whole")]
     pub exports_bytes_per_day: f64,
+    /// Its own journal.
+    #[serde(serialize_with = "whole")]
+    pub file_system_bytes_per_day: f64,
     #[serde(serialize_with = "whole")]
     pub total_bytes_per_day: f64,
     #[serde(serialize_with = "whole")]
@@ -53,10 +56,12 @@ pub struct Commits {
 
 impl Commits {
     pub fn of(asked: &Asked, used: &mut Used) -> Commits {
-        let head = used.of(&c::FRAME_BYTES) + used.of(&c::COMMIT_BYTES);
+        let frame = used.of(&c::FRAME_BYTES);
+        let head = frame + used.of(&c::COMMIT_BYTES);
         let has_state = asked.state_keys > 0 && asked.rate > 0.0;
         let is_lazy = asked.qos == 0;
         let change = if has_state { change_bytes(asked, used) } else { 0.0 };
+        let state_head = if has_state { used.of(&c::STATE_HEAD_BYTES) } else { 0.0 };
         let per_s = if has_state && !is_lazy {
             asked.rate.max(asked.records_per_s)
         } else {
@@ -69,14 +74,18 @@ impl Commits {
         } else {
             0.0
         };
-        let with_state = if has_state && !is_lazy { share(asked.rate) * change } else { 0.0 };
+        let with_state = if has_state && !is_lazy {
+            state_head.min(share(asked.rate) * state_head) + share(asked.rate) * change
+        } else {
+            0.0
+        };
         let frame_bytes = head + share(asked.records_per_s) * record + with_state;
         let (lazy_per_s, changes) = if has_state && is_lazy { lazy(asked) } else { (0.0, 0.0) };
         Commits {
             records_per_s: per_s,
             frame_bytes,
             lazy_per_s,
-            lazy_frame_bytes: head + changes * change,
+            lazy_frame_bytes: frame + state_head + changes * change,
             progress_per_s: progress(asked, used),
             progress_frame_bytes: head + used.of(&c::PROGRESS_BYTES),
         }
@@ -133,13 +142,14 @@ impl Writes {
 }
 
 /// Frames that share a write and a sync: those that come while the last one goes on.
-pub fn batch(per_s: f64, used: &mut Used) -> f64 {
-    (per_s * used.of(&c::SYNC_MS) / 1000.0).max(1.0)
+pub fn batch(per_s: f64, asked: &Asked, used: &mut Used) -> f64 {
+    let sync_ms = asked.sync_ms.unwrap_or_else(|| used.of(&c::SYNC_MS));
+    (per_s * sync_ms / 1000.0).max(1.0)
 }
 
 impl Flash {
     pub fn of(asked: &Asked, board: &Board, commits: &Commits, used: &mut Used) -> Flash {
-        let records_batch = batch(commits.records_per_s, used);
+        let records_batch = batch(commits.records_per_s, asked, used);
         let mut written = |per_s: f64, frame_bytes: f64, batch: f64| {
             let writes_per_s = per_s / batch;
             (
@@ -155,7 +165,10 @@ impl Flash {
         let shelf = Shelf::of(asked, commits, used);
         let (checkpoints, exports) = (shelf.checkpoints * DAY_S, shelf.exports * DAY_S);
         let records = records + progress;
-        let total = records + state + checkpoints + exports;
+        let syncs_per_s = records_syncs + progress_syncs + lazy_syncs;
+        let ext4_per_s = syncs_per_s.min(1.0 / used.of(&c::EXT4_COMMIT_S));
+        let file_system = ext4_per_s * used.of(&c::EXT4_COMMIT_BYTES) * DAY_S;
+        let total = records + state + checkpoints + exports + file_system;
         let budget = board.flash.write_mib_per_day_max as f64 * MIB;
         let payload = asked.records_per_s * asked.bytes as f64 * DAY_S;
         Flash {
@@ -163,11 +176,12 @@ impl Flash {
             state_bytes_per_day: state,
             checkpoints_bytes_per_day: checkpoints,
             exports_bytes_per_day: exports,
+            file_system_bytes_per_day: file_system,
             total_bytes_per_day: total,
             budget_bytes_per_day: budget,
             share: total / budget,
             years: (total > 0.0).then(|| used.of(&c::BUDGET_YEARS) * budget / total),
-            syncs_per_day: (records_syncs + progress_syncs + lazy_syncs) * DAY_S,
+            syncs_per_day: syncs_per_s * DAY_S,
             amplification: (payload > 0.0).then(|| records / payload),
         }
     }
@@ -196,8 +210,9 @@ impl Shelf {
         let per_s = by_growth.max(by_memory);
         let changed = if per_s > 0.0 { (changed_per_s / per_s).min(keys) } else { 0.0 };
         let amplification = used.of(&c::SHELF_AMPLIFICATION);
+        let rows = changed * row + facts;
         Shelf {
-            checkpoints: per_s * (changed * row + facts) * amplification,
+            checkpoints: per_s * (used.of(&c::CHECKPOINT_FIXED_BYTES) + rows * amplification),
             exports: grown / used.of(&c::EXPORT_BYTES) * (keys * row + facts),
         }
     }

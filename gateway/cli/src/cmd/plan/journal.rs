@@ -33,7 +33,7 @@ pub struct Journal {
 
 impl Journal {
     pub fn of(asked: &Asked, commits: &Commits, used: &mut Used) -> Journal {
-        let together = batch(commits.records_per_s, used);
+        let together = batch(commits.records_per_s, asked, used);
         let mut grows = |per_s: f64, frame_bytes: f64, batch: f64| {
             per_s / batch * Writes::of(frame_bytes * batch, used).log_bytes
         };

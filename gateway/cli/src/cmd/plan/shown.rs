@@ -85,6 +85,11 @@ impl Plan {
         page.line("state", &bytes(flash.state_bytes_per_day), &self.state_note());
         page.line("checkpoints", &bytes(flash.checkpoints_bytes_per_day), "");
         page.line("exports", &bytes(flash.exports_bytes_per_day), "");
+        page.line(
+            "file system",
+            &bytes(flash.file_system_bytes_per_day),
+            "ext4's own journal; less with the mount option commit=60",
+        );
         let budget = bytes(flash.budget_bytes_per_day);
         let note = format!("{} of the board's budget, {budget} a day", percent(flash.share));
         page.line("together", &bytes(flash.total_bytes_per_day), &note);

@@ -1,6 +1,11 @@
 use std::collections::BTreeSet;
 
+use tidegate_core::commit::{Change, Commit, CommitId, StateChange, Value};
 use tidegate_core::limits::OutboxLimits;
+use tidegate_core::record::{Record, Stamp, StreamId};
+use tidegate_core::time::{ClockQuality, WallTime};
+use tidegate_journal::ModelDisk;
+use tidegate_store::{ModelShelf, Settings, Store};
 
 use super::flash::Writes;
 use super::*;
@@ -32,9 +37,50 @@ fn writes_take_the_blocks_that_were_measured() {
 fn the_software_has_the_numbers_that_are_said_to_be_its_own() {
     let journal = tidegate_journal::Settings::default();
     assert_eq!(constants::SEGMENT_BYTES.value, f64::from(journal.segment_bytes));
+    let store = Settings::default();
+    assert_eq!(constants::CHECKPOINT_BYTES.value, store.checkpoint_bytes as f64);
+    assert_eq!(constants::EXPORT_BYTES.value, store.export_bytes as f64);
+    assert_eq!(constants::MEMTABLE_BYTES.value, store.memtable_bytes_max as f64);
     let outbox = OutboxLimits::DEV;
     assert_eq!(constants::PROGRESS_MS.value, outbox.progress_ms as f64);
     assert_eq!(constants::WAITING_IN_MEMORY.value, 5.0 * outbox.window as f64);
+}
+
+/// The bytes of a commit's frame, as the store writes it.
+fn frame_bytes(commit: Commit) -> f64 {
+    let disk = ModelDisk::new(1);
+    let shelf = ModelShelf::new(1, disk.power());
+    let (mut store, _) = Store::open(disk, shelf, Settings::default(), 1).expect("it opens");
+    store.take(Commit { id: CommitId(1), ..commit }).expect("it is small");
+    store.pending_bytes() as f64
+}
+
+/// `examples/measure.rs` says all of them exactly.
+#[test]
+fn frames_are_about_as_long_as_is_said() {
+    let wall = WallTime { unix_us: 1_795_000_000_000_000, quality: ClockQuality::Ntp };
+    let record = Record {
+        seq: 10_000_000,
+        stream: StreamId(4711),
+        priority: 0,
+        ttl_s: 0,
+        stamp: Stamp { boot: 12, mono_ms: 864_000_000, wall },
+        topic: None,
+        payload: vec![7; 200].into(),
+    };
+    let value = Value { bytes: vec![7; 16].into(), version: 10_000_000, expires_us: None };
+    let change = Change { key: (*b"device-123456789").into(), value: Some(value) };
+    let state =
+        StateChange { handler: "thermostat".into(), version: 10_000_000, changes: vec![change] };
+    let of_record = frame_bytes(Commit { records: vec![record.into()], ..Commit::default() });
+    let of_state = frame_bytes(Commit { states: vec![state], ..Commit::default() });
+    let record = Commits::of(&plan("--rate 1 --bytes 200").asked, &mut Used::default());
+    let state = plan("--rate 1 --records 0 --bytes 0 --state-keys 1").asked;
+    let state = Commits::of(&state, &mut Used::default());
+    for (reckoned, written) in [(record.frame_bytes, of_record), (state.lazy_frame_bytes, of_state)]
+    {
+        assert!((reckoned - written).abs() <= 4.0, "{reckoned} instead of {written}");
+    }
 }
 
 #[test]
@@ -84,15 +130,36 @@ fn fast_records_share_their_writes() {
 /// The house's own goal: 1,000 messages a second with state for each of 100 devices, 500 MB a day.
 #[test]
 fn waiting_state_is_written_once_for_many_messages() {
-    let lazy = plan("--rate 1000 --records 0 --bytes 200 --state-keys 100").flash;
+    let line = "--rate 1000 --records 0 --bytes 200 --state-keys 100 --state-bytes 8";
+    let lazy = plan(line).flash;
     assert!(lazy.state_bytes_per_day > 0.0 && lazy.total_bytes_per_day < 500e6, "{lazy:?}");
     assert_eq!((lazy.records_bytes_per_day, lazy.amplification), (0.0, None));
     near(lazy.syncs_per_day, 43_200.0);
-    let durable = plan("--rate 1000 --records 0 --bytes 200 --state-keys 100 --qos 1").flash;
+    let durable = plan(&format!("{line} --qos 1")).flash;
     assert!(durable.total_bytes_per_day > 100.0 * lazy.total_bytes_per_day, "{durable:?}");
     assert_eq!(durable.state_bytes_per_day, 0.0);
-    let often = plan("--rate 1000 --records 0 --bytes 200 --state-keys 100 --lazy-ms 0").flash;
+    let often = plan(&format!("{line} --lazy-ms 0")).flash;
     assert!(often.state_bytes_per_day > 100.0 * lazy.state_bytes_per_day, "{often:?}");
+}
+
+/// A daemon's folder on a device of its own, its bytes counted for a minute: 20 records a second of 209 bytes with
+/// their topic, and 1,000 events a second with state for each of 100 devices, 20 bytes a change.
+#[test]
+fn a_day_is_about_what_was_measured() {
+    for (line, measured) in [
+        ("--rate 20 --bytes 209", 7.67e9),
+        ("--rate 1000 --records 0 --bytes 0 --state-keys 100 --state-bytes 0", 395e6),
+    ] {
+        let total = plan(line).flash.total_bytes_per_day;
+        assert!((0.95..1.2).contains(&(total / measured)), "{line}: {total} instead of {measured}");
+    }
+}
+
+#[test]
+fn a_slow_disk_gathers_more_records_in_a_write() {
+    let flash = |more: &str| plan(&format!("--rate 1000 --bytes 200 {more}")).flash;
+    assert!(flash("--sync-ms 20").records_bytes_per_day < flash("").records_bytes_per_day / 2.0);
+    near(flash("--sync-ms 0").syncs_per_day, 86_400_000.0);
 }
 
 #[test]

@@ -158,6 +158,14 @@ fn a_record_that_upstream_hangs_up_on_is_given_up_when_others_pass() {
 }
 
 #[test]
+fn a_record_that_is_alone_is_tried_again_whatever_happened() {
+    check(
+        "up a/b =bulk c down t3000 up f down t9000 up f down t20000 up f",
+        "commit(1) send1 dial fetch0 send1~ dial fetch0 send1~ dial fetch0 send1~",
+    );
+}
+
+#[test]
 fn a_stalled_link_is_given_up() {
     check("up a/b =bulk c t29999 t30000", "commit(1) send1 hang-up");
 }
