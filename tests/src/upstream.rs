@@ -188,7 +188,11 @@ fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
         };
         drop(inside);
         let shared = Arc::clone(shared);
-        // How it ended is of no interest: the gateway comes again.
-        thread::spawn(move || drop(connection::serve(stream, mood, generation, &shared)));
+        thread::spawn(move || {
+            // How it ended is of no interest: the gateway comes again. The other handle keeps it open until it is
+            // hung up.
+            drop(connection::serve(&stream, mood, generation, &shared));
+            drop(stream.shutdown(Shutdown::Both));
+        });
     }
 }

@@ -17,7 +17,7 @@ const PINGRESP: [u8; 2] = [0xd0, 0];
 
 /// Serves it until it ends.
 pub(super) fn serve(
-    mut stream: TcpStream,
+    mut stream: &TcpStream,
     mood: Mood,
     generation: u64,
     shared: &Shared,

@@ -33,12 +33,12 @@ impl House {
         House::start_with(mood, &[], "")
     }
 
-    /// With more handlers than the fleet's, and more text in `gateway.toml`.
+    /// With more handlers than the fleet's, and more lines for `[uplink]`.
     pub fn start_with(mood: Mood, more_handlers: &[Handler], more: &str) -> House {
         let upstream = Upstream::start(mood);
         let local = Local::Listen(ports::free());
         let handlers = [&handlers()[..], more_handlers].concat();
-        let more = upstream.config() + more;
+        let more = upstream.config().replace("[uplink]\n", &format!("[uplink]\n{more}\n"));
         let daemon = Daemon::spawn_with(&local, &handlers, &Placement::default(), &more);
         daemon.wait_until_ready(&handlers);
         let (stop, broken) = (AtomicBool::new(false), Mutex::default());

@@ -98,11 +98,9 @@ fn a_stream_that_is_granted_and_not_configured_is_counted() {
 
 #[test]
 fn a_record_longer_than_upstream_takes_is_a_dead_letter_and_the_rest_goes_on() {
-    let limit = "";
-    let mut house = House::start_with(Mood::Takes, &[], limit);
+    let mut house = House::start_with(Mood::Takes, &[], "message_bytes_max = 2048");
     let mut device = Client::connect(house.daemon.address, "device").expect("it listens");
-    // More than `uplink.message_bytes_max`, which is 100 KiB.
-    let long = format!("\"{}\"", "x".repeat(110 * 1024));
+    let long = format!("\"{}\"", "x".repeat(4096));
     for payload in [long.as_str(), "\"short\""] {
         let id = device.publish_acked("in/s0", payload.as_bytes()).expect("sent");
         assert_eq!(device.read(PATIENCE).expect("read"), Some(Packet::PubAck { packet_id: id }));
