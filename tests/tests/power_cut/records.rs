@@ -17,12 +17,14 @@ use tidegate_tests::programs::Placement;
 use tidegate_tests::upstream::{Books, Mood, Upstream};
 
 /// From the start on a disk until everything is upstream, on a busy machine.
-const DRAIN_MAX: Duration = Duration::from_secs(20);
+const DRAIN_MAX: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(4);
 /// Daemons that run at the same time.
 const LANES: usize = 4;
 const DEVICES: usize = 8;
+/// After so many that are wrong no more cuts are made.
+const WRONG_MAX: usize = 20;
 
 /// What happened until the plug was pulled.
 struct Past {
@@ -34,9 +36,9 @@ struct Past {
 
 /// Runs the daemon under load, recorded, over a kill and a stop, and kills it. Upstream is away at first, then there,
 /// away and there again.
-fn record(messages: u64, window: usize) -> Past {
+fn record(messages: u64, window: usize, fault: Option<&str>) -> Past {
     let upstream = Upstream::start(Mood::Away);
-    let (mut daemon, recorder) = Daemon::spawn_recorded(&handlers(), &upstream.config());
+    let (mut daemon, recorder) = Daemon::spawn_faulty(&handlers(), &upstream.config(), fault);
     let recorder = Arc::new(recorder);
     let marks = Arc::clone(&recorder);
     upstream.note_marks(move || marks.mark());
@@ -161,6 +163,10 @@ fn show(past: &Past, cuts: impl Iterator<Item = Cut>) -> Shown {
         }
         let mut replay = Replay::new(&past.log, Disk::new());
         for cut in cuts {
+            // Enough has been seen, and each wrong one takes long.
+            if shown.lock().expect("no lane panicked").wrong.len() >= WRONG_MAX {
+                break;
+            }
             let image = replay.image(&cut);
             put.send((cut, image)).expect("a lane takes it");
         }
@@ -221,6 +227,33 @@ fn check(past: &Past, cuts: impl Iterator<Item = Cut>) {
     assert!(shown.with_losses * 100 <= shown.cuts, "a power cut is no damage: {losses:?}");
 }
 
+/// Calls that fail in each of the three lives of the daemon, and then no more.
+const FAULTS: [&str; 8] = [
+    "sync:3:5",
+    "sync:6-9:5",
+    "sync:12:5",
+    "sync:20-21:5",
+    "write:3:28",
+    "write:80-84:28",
+    "write:100:28",
+    "write:110-112:5",
+];
+
+/// While calls fail nothing is acked that is not durable: what a failed sync was for is gone, whatever the page cache
+/// says. Afterwards everything goes on.
+#[test]
+fn calls_that_fail_cost_nothing_that_was_acked() {
+    let mut failed = 0;
+    for fault in FAULTS {
+        let past = record(60, 4, Some(fault));
+        let is_bad = |op: &Op| matches!(op, Op::SyncDone { is_good: false, .. });
+        failed += past.log.records().iter().filter(|record| is_bad(&record.op)).count();
+        println!("{fault}:");
+        check(&past, cuts(&past.log, 24, 7));
+    }
+    assert!(failed > 4, "{failed} syncs failed");
+}
+
 /// How many cuts: `POWER_CUTS`, or so many.
 fn cuts_wanted() -> usize {
     let text = std::env::var("POWER_CUTS").unwrap_or_else(|_| "500".to_owned());
@@ -229,7 +262,7 @@ fn cuts_wanted() -> usize {
 
 #[test]
 fn what_was_acked_is_upstream_after_every_cut() {
-    let past = record(120, 4);
+    let past = record(120, 4, None);
     let records = past.books.records.len();
     assert!(records > 100, "{records} records came upstream before");
     let wanted = cuts_wanted();
@@ -246,7 +279,7 @@ fn every_operation_is_a_good_one_to_lose_power() {
         println!("left out: POWER_CUTS_EVERY=1 runs it");
         return;
     }
-    let past = record(EVERY, 1);
+    let past = record(EVERY, 1, None);
     let operations = past.log.records().len();
     assert!(operations >= 2000, "{operations} operations were recorded");
     check(&past, every_cut(&past.log, 5));
