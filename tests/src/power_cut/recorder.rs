@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fs, process};
 
 use super::log::Log;
@@ -17,6 +18,7 @@ pub struct Recorder {
     folder: PathBuf,
     log: PathBuf,
     fault: Option<String>,
+    is_healed: AtomicBool,
 }
 
 impl Recorder {
@@ -24,7 +26,7 @@ impl Recorder {
     pub fn new(folder: &Path, log: &Path) -> Recorder {
         let folder = folder.canonicalize().expect("the folder is there");
         fs::write(log, []).expect("the log can be written");
-        Recorder { folder, log: log.to_owned(), fault: None }
+        Recorder { folder, log: log.to_owned(), fault: None, is_healed: AtomicBool::new(false) }
     }
 
     /// Lets calls fail: `write:17:28` the 17th write (or length) with errno 28, `write:17-20:28` that and three more,
@@ -35,13 +37,20 @@ impl Recorder {
         self
     }
 
+    /// In programs that are started from now on no call fails.
+    pub fn heal(&self) {
+        self.is_healed.store(true, Ordering::Relaxed);
+    }
+
     /// Has a program that is about to be started recorded, and every program that it starts.
     pub fn watch(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", library())
             .env("TIDEGATE_RECORD_FOLDER", &self.folder)
             .env("TIDEGATE_RECORD_LOG", &self.log);
-        if let Some(fault) = &self.fault {
+        if let Some(fault) = &self.fault
+            && !self.is_healed.load(Ordering::Relaxed)
+        {
             command.env("TIDEGATE_RECORD_FAULT", fault);
         }
     }
