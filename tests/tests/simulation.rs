@@ -20,6 +20,10 @@ fn every_promise_holds_in_every_seed() {
     println!("{all:?}");
     // A checker that never saw the thing it checks has checked nothing.
     for (name, count) in all.named() {
+        if name == "false alarms" {
+            assert_eq!(count, 0, "a sound disk was taken for a damaged one");
+            continue;
+        }
         assert!(count > 0, "no {name} in any seed");
     }
 }
