@@ -9,7 +9,6 @@ use crate::commit::{BootClock, Change, Commit, CommitId, Lost, Progress, Seen, S
 use crate::job::{Publish, Ticket};
 use crate::limits::CommitLimits;
 use crate::message::Message;
-use crate::planted::{Bug, planted};
 use crate::record::Record;
 use crate::time::Timestamp;
 
@@ -83,7 +82,7 @@ impl Commits {
 
     /// Whether the store is so far behind that nothing more may begin.
     pub fn is_full(&self) -> bool {
-        self.under_way_bytes >= self.limits.held_bytes_max && !planted(Bug::UnboundedCommits)
+        self.under_way_bytes >= self.limits.held_bytes_max
     }
 
     /// Whether nothing waits to become durable, but state that can wait.

@@ -33,8 +33,6 @@ pub enum Bug {
     LazyLeftBehind,
     /// When a record goes upstream before its commit is durable.
     SendBeforeCommit,
-    /// When the store may fall behind without end.
-    UnboundedCommits,
     /// When what was under way on a lost link is never sent again.
     WindowForgotten,
 }
@@ -54,7 +52,6 @@ impl Bug {
         Bug::AckBeforeCommit,
         Bug::LazyLeftBehind,
         Bug::SendBeforeCommit,
-        Bug::UnboundedCommits,
         Bug::WindowForgotten,
     ];
 }
