@@ -217,7 +217,7 @@ fn run_lane(past: &Past, take: &Mutex<Receiver<(Cut, Image)>>, shown: &Mutex<Sho
             eprintln!("{cut:?}: {wrong:#?}\n{}", lane.daemon.process.text());
             shown.wrong.push((cut, wrong));
         }
-        if shown.cuts % 1000 == 0 {
+        if shown.cuts.is_multiple_of(1000) {
             eprintln!("{} cuts, {} of them wrong", shown.cuts, shown.wrong.len());
         }
     }
