@@ -69,7 +69,9 @@ fn tell(folder: &Path, opened: &Opened) {
             "the state's checkpoint could not be read; it comes from the last export and the journal"
         );
     }
+    // The segments' length is not configured: one that has another was cut.
     if found.recovery.is_damaged()
+        || found.recovery.files_resized > 0
         || found.rows_bad > 0
         || found.is_shelf_outdated
         || found.is_journal_lost

@@ -44,19 +44,22 @@ pub(crate) fn assess<D: Disk>(
             .filter(|gap| !known.gaps.iter().any(|known| known.0 <= gap.0 && gap.1 <= known.1))
             .collect(),
         headers_restored: recovery.headers_restored,
-        files_lost: recovery.files_lost,
+        files_lost: recovery.files_lost + recovery.files_resized,
         blocks_unreadable: recovery.blocks_unreadable,
         next_seq: 0,
         left_epoch: known.left_epoch,
         lost: Vec::new(),
     };
     let is_unread = damage.blocks_unreadable > known.blocks_unreadable;
+    // A segment has its length before it has its name: a short one has lost its end, and maybe the log's.
+    let is_short = recovery.files_resized > 0 && damage.files_lost > known.files_lost;
     let is_worse = is_unread
         || damage.headers_restored > known.headers_restored
         || damage.files_lost > known.files_lost;
     let may_repeat = suspicion.end_lost.is_some()
         || suspicion.are_facts_lost
         || is_unread
+        || is_short
         || suspicion.is_shelf_lost && (is_worse || !damage.gaps.is_empty());
     if damage.gaps.is_empty() && !may_repeat {
         return None;
