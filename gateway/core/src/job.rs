@@ -64,6 +64,8 @@ pub struct EventOutcome {
     /// Log lines beyond the limit.
     pub logs_dropped: u32,
     pub fuel_used: u64,
+    /// The guest's memory when it ended.
+    pub memory_kib: u32,
 }
 
 /// How one event ended.

@@ -32,6 +32,10 @@ struct Line {
     quarantines: u32,
     /// No event has run yet.
     fresh: bool,
+    /// It changes hands: nothing runs until it is started again.
+    held: bool,
+    /// One event a job: each is judged before the next.
+    alone: bool,
 }
 
 /// What a finished job means for its line.
@@ -82,6 +86,8 @@ impl Schedule {
             failures: 0,
             quarantines: 0,
             fresh: true,
+            held: true,
+            alone: false,
         };
         self.lines.insert(handler, line);
     }
@@ -93,14 +99,58 @@ impl Schedule {
         self.lines.remove(&handler).map(|line| line.waiting).unwrap_or_default()
     }
 
-    /// The line may run: its module is loaded, or its wait is over.
-    pub fn start(&mut self, handler: HandlerId) {
+    /// The line runs another version from now on: nothing that the one before did is held against it. Not while a job
+    /// runs. `alone`: one event a job.
+    pub fn start(&mut self, handler: HandlerId, alone: bool) {
+        self.ready.retain(|ready| *ready != handler);
+        self.wakes.retain(|(_, wake)| *wake != handler);
+        if let Some(line) = self.lines.get_mut(&handler) {
+            (line.held, line.alone, line.fresh) = (false, alone, true);
+            (line.failures, line.quarantines) = (0, 0);
+        }
+        self.go_on(handler);
+    }
+
+    /// What waits may run.
+    fn go_on(&mut self, handler: HandlerId) {
         if let Some(line) = self.lines.get_mut(&handler) {
             line.phase = Phase::Idle;
-            if !line.waiting.is_empty() {
+            if !line.waiting.is_empty() && !line.held {
                 self.ready.push_back(handler);
             }
         }
+    }
+
+    /// Nothing more runs in this line until [`Schedule::start`]; a job that runs may end.
+    pub fn hold(&mut self, handler: HandlerId) {
+        self.ready.retain(|ready| *ready != handler);
+        if let Some(line) = self.lines.get_mut(&handler) {
+            line.held = true;
+        }
+    }
+
+    /// Events need not run one by one any more.
+    pub fn pass(&mut self, handler: HandlerId) {
+        if let Some(line) = self.lines.get_mut(&handler) {
+            line.alone = false;
+        }
+    }
+
+    /// A job's events go back to the head of the line, as if they had not run.
+    pub fn put_back(&mut self, job: Job) {
+        let handler = job.handler;
+        if let Some(line) = self.lines.get_mut(&handler) {
+            for mut event in job.events.into_iter().rev() {
+                event.attempt = 0;
+                line.waiting.push_front(event);
+            }
+            line.held = true;
+            line.phase = Phase::Idle;
+        }
+    }
+
+    pub fn is_running(&self, handler: HandlerId) -> bool {
+        matches!(self.phase(handler), Some(Phase::Running(_)))
     }
 
     pub fn phase(&self, handler: HandlerId) -> Option<Phase> {
@@ -123,7 +173,8 @@ impl Schedule {
         let Some(line) = self.lines.get_mut(&handler) else {
             return;
         };
-        if (line.phase == Phase::Idle || planted(Bug::TwoJobsAtOnce)) && line.waiting.is_empty() {
+        let may = (line.phase == Phase::Idle && !line.held) || planted(Bug::TwoJobsAtOnce);
+        if may && line.waiting.is_empty() {
             self.ready.push_back(handler);
         }
         line.waiting.push_back(event);
@@ -138,7 +189,8 @@ impl Schedule {
         let handler = self.ready.pop_front()?;
         let line = self.lines.get_mut(&handler)?;
         // After a failure the next message is on trial: alone, so that a broken handler fails few.
-        let most = if line.failures > 0 { 1 } else { self.limits.batch_messages_max };
+        let is_one = line.failures > 0 || line.alone;
+        let most = if is_one { 1 } else { self.limits.batch_messages_max };
         let count = line.waiting.len().min(most);
         let mut events = self.spare.pop().unwrap_or_default();
         events.extend(line.waiting.drain(..count));
@@ -208,7 +260,7 @@ impl Schedule {
             self.wakes.insert((until, handler));
         } else {
             line.phase = Phase::Idle;
-            if !line.waiting.is_empty() {
+            if !line.waiting.is_empty() && !line.held {
                 self.ready.push_back(handler);
             }
         }
@@ -238,7 +290,7 @@ impl Schedule {
     pub fn handle_timeout(&mut self, now: Timestamp) {
         while let Some((_, handler)) = self.wakes.first().filter(|(at, _)| *at <= now).copied() {
             self.wakes.pop_first();
-            self.start(handler);
+            self.go_on(handler);
         }
     }
 }
@@ -279,7 +331,7 @@ mod tests {
         let (mut now, mut job, mut verdicts) = (Timestamp(0), None::<Job>, Vec::new());
         let mut seen = String::new();
         schedule.insert(H);
-        schedule.start(H);
+        schedule.start(H, false);
         for word in script.split_whitespace() {
             match word.split_at(1) {
                 ("+", id) => schedule.push(H, event(id.parse().expect("an id"))),

@@ -161,6 +161,9 @@ impl Gateway {
         {
             self.outbox.handle_durable(frame, &held.records);
         }
+        if let Some(version) = held.registry {
+            self.releases.handle_recorded(version);
+        }
         for held in held.publishes {
             self.react(&held.handler, &held.cause, held.publish);
         }

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use super::Gateway;
 use crate::commit::Seen;
+use crate::control::Control;
 use crate::effect::{DropReason, Effect};
 use crate::intake::Cause;
 use crate::job::{Event, Failure, HandlerId, Ticket};
@@ -17,6 +18,9 @@ impl Gateway {
             self.count_drop(DropReason::TooLarge);
             self.effects.extend(ack.map(Effect::Ack));
             return;
+        }
+        if Control::is_control(message.topic.as_str()) {
+            return self.handle_control(message, ack);
         }
         if let Some(mark) = message.mark
             && self.is_repeated(mark, ack)

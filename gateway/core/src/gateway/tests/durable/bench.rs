@@ -103,7 +103,7 @@ impl Bench {
         let handler = HandlerId(1);
         let manifest = Manifest { react, ..(*manifest("1", "a/+")).clone() };
         bench.input(Input::Deploy { handler, manifest: Arc::new(manifest) });
-        bench.input(Input::Checked { handler, result: Ok(()) });
+        bench.input(Input::Checked { handler, release: None, result: Ok(()) });
         bench.gateway.handle_timeout(Timestamp(0));
         while bench.gateway.poll_effect().is_some() {}
         bench
@@ -257,6 +257,13 @@ impl Bench {
             }
             Effect::Report(_)
             | Effect::Check { .. }
+            | Effect::Switch { .. }
+            | Effect::Undeploy { .. }
+            | Effect::Examine { .. }
+            | Effect::Sign(_)
+            | Effect::Settle(_)
+            | Effect::ListenUpstream(_)
+            | Effect::TellUpstream(_)
             | Effect::Subscribe { .. }
             | Effect::Pause(_)
             | Effect::Resume(_)

@@ -1,0 +1,537 @@
+//! Releases: from an order that was found good to a handler that runs, and back when it does not keep its word.
+//!
+//! ```text
+//! order ─> load (module, golden events) ─> record (ratchet, pointer) ─durable─> switch ─> probation ─> active
+//!              └─ bad ─> record ─durable─> rejected                                  └─ broken ─> load the one before
+//! ```
+//! A row is durable before the line is switched. While a line changes hands it stands still, and nothing in it is lost.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::job::{Event, Failure, HandlerId};
+use crate::manifest::Manifest;
+use crate::release::{Answer, Digest, FailedEvent, Figures, Rank, Refusal, Release};
+use crate::release::{Settled, Stage, Version};
+use crate::time::Timestamp;
+
+mod boot;
+mod orders;
+pub mod row;
+mod starts;
+mod trial;
+
+pub use boot::{Configured, STARTS};
+use row::{Row, RowPhase};
+use starts::Starts;
+use trial::Trial;
+pub use trial::{Judged, Spread};
+
+/// The registry's rows stand among the handlers' state, under a name that no handler can have.
+pub const REGISTRY: &str = "tidegate/registry";
+/// Pushed handlers are numbered from here on; those of the configuration are below.
+const PUSHED_IDS: u16 = 0x8000;
+/// Starts that a release on probation may take; one more, and it is taken back.
+const TRIES_MAX: u8 = 3;
+/// Between two reports of all handlers that somebody asked for.
+const ASKED_MS: u64 = 1_000;
+
+/// What the machine asks of the gateway.
+#[derive(Debug)]
+pub enum Ask {
+    /// A line that waits until its handler is switched to.
+    Place {
+        handler: HandlerId,
+        version: Version,
+    },
+    /// Load and try it. Answered by [`Releases::handle_checked`].
+    Load {
+        handler: HandlerId,
+        version: Version,
+    },
+    /// Make a row durable. Answered by [`Releases::handle_recorded`].
+    Record {
+        key: Arc<str>,
+        row: Vec<u8>,
+        version: u64,
+    },
+    /// Nothing more runs in this line.
+    Hold {
+        handler: HandlerId,
+    },
+    /// Between two messages, let this run from now on. Answered by [`Releases::handle_switched`].
+    Switch {
+        handler: HandlerId,
+        version: Version,
+        on_trial: bool,
+    },
+    /// The line need not go one by one any more.
+    Passed {
+        handler: HandlerId,
+    },
+    Undeploy {
+        handler: HandlerId,
+    },
+    /// The figures are still to be filled in.
+    Answer {
+        handler: Option<HandlerId>,
+        answer: Answer,
+    },
+    Settle(Settled),
+}
+
+/// What is under way for a handler.
+#[derive(Debug)]
+enum Doing {
+    Nothing,
+    Loading {
+        version: Version,
+        why: Why,
+    },
+    /// The row of that number must be durable first.
+    Recording {
+        record: u64,
+        then: Then,
+    },
+    Switching {
+        version: Version,
+        why: Why,
+    },
+}
+
+/// Why a version is to run.
+#[derive(Clone, Debug)]
+enum Why {
+    Offered,
+    /// When the daemon starts.
+    Started {
+        on_trial: bool,
+    },
+    /// When the one after it broke a bound.
+    TakenBack {
+        broken: Arc<Release>,
+        refusal: Refusal,
+        last: Option<FailedEvent>,
+    },
+}
+
+/// What happens when a row is durable.
+#[derive(Debug)]
+enum Then {
+    Switch(Version),
+    Load(Version),
+    Reject { release: (Rank, Digest), version: String, refusal: Refusal },
+    Remove,
+}
+
+/// One handler that was ever pushed, or is configured.
+#[derive(Debug)]
+struct Entry {
+    id: HandlerId,
+    row: Option<Row>,
+    configured: Option<Arc<Manifest>>,
+    running: Option<Version>,
+    previous: Option<Arc<Release>>,
+    doing: Doing,
+    trial: Option<Trial>,
+    /// The newest order that came meanwhile.
+    next: Option<Order>,
+    /// What was said last.
+    said: Option<Answer>,
+}
+
+/// What is to be done for a handler.
+#[derive(Debug)]
+enum Order {
+    Install(Arc<Release>),
+    Remove(Rank, Digest),
+}
+
+impl Entry {
+    fn new(id: HandlerId) -> Entry {
+        Entry {
+            id,
+            row: None,
+            configured: None,
+            running: None,
+            previous: None,
+            doing: Doing::Nothing,
+            trial: None,
+            next: None,
+            said: None,
+        }
+    }
+
+    /// What runs when the newest release does not.
+    fn fallback(&self) -> Option<Version> {
+        let previous = self.previous.clone().map(Version::Pushed);
+        previous.or_else(|| self.configured.clone().map(Version::Configured))
+    }
+
+    /// The releases that may run again.
+    fn keep(&self) -> Vec<Digest> {
+        let row = self.row.iter().flat_map(|row| [row.running, row.previous]);
+        row.flatten().collect()
+    }
+}
+
+/// All handlers' releases.
+#[derive(Debug, Default)]
+pub struct Releases {
+    names: BTreeMap<Arc<str>, Entry>,
+    ids: BTreeMap<HandlerId, Arc<str>>,
+    asks: VecDeque<Ask>,
+    /// Rows written so far, and the state version of the registry.
+    version: u64,
+    failures_max: u16,
+    /// No handler was started: the daemon restarted too often.
+    safe: bool,
+    asked_at: Option<Timestamp>,
+    /// This start, while it is counted.
+    starts: Option<Starts>,
+}
+
+impl Releases {
+    pub fn new(failures_max: u16) -> Releases {
+        Releases { failures_max, ..Releases::default() }
+    }
+
+    pub fn poll(&mut self) -> Option<Ask> {
+        self.asks.pop_front()
+    }
+
+    /// Whether the line's events are judged one by one.
+    pub fn is_on_trial(&self, handler: HandlerId) -> bool {
+        self.entry(handler).is_some_and(|entry| entry.trial.is_some())
+    }
+
+    pub fn is_safe_mode(&self) -> bool {
+        self.safe
+    }
+
+    fn entry(&self, handler: HandlerId) -> Option<&Entry> {
+        self.names.get(self.ids.get(&handler)?)
+    }
+
+    fn entry_mut(&mut self, handler: HandlerId) -> Option<(Arc<str>, &mut Entry)> {
+        let name = self.ids.get(&handler)?;
+        Some((Arc::clone(name), self.names.get_mut(name)?))
+    }
+
+    /// The handler of that name; one that is new gets a number.
+    fn id_of(&mut self, name: &Arc<str>) -> HandlerId {
+        if let Some(entry) = self.names.get(name) {
+            return entry.id;
+        }
+        let pushed = self.ids.range(HandlerId(PUSHED_IDS)..).next_back();
+        let id = pushed.map_or(HandlerId(PUSHED_IDS), |(id, _)| HandlerId(id.0.saturating_add(1)));
+        self.insert(Arc::clone(name), id);
+        id
+    }
+
+    fn insert(&mut self, name: Arc<str>, id: HandlerId) {
+        self.ids.insert(id, Arc::clone(&name));
+        self.names.insert(name, Entry::new(id));
+    }
+
+    /// Makes the entry's row durable; gives the number that will be told when it is.
+    fn record(&mut self, name: &Arc<str>) -> u64 {
+        self.version += 1;
+        if let Some(row) = self.names.get(name).and_then(|entry| entry.row.as_ref()) {
+            let (key, row) = (Arc::clone(name), row.encode());
+            self.asks.push_back(Ask::Record { key, row, version: self.version });
+        }
+        self.version
+    }
+
+    fn load(&mut self, name: &Arc<str>, version: Version, why: Why) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        entry.doing = Doing::Loading { version: version.clone(), why };
+        self.asks.push_back(Ask::Load { handler: entry.id, version });
+    }
+
+    /// A module has been loaded and tried.
+    pub fn handle_checked(
+        &mut self,
+        handler: HandlerId,
+        digest: Option<Digest>,
+        result: Result<(), String>,
+    ) {
+        let Some((name, entry)) = self.entry_mut(handler) else {
+            return;
+        };
+        let (version, why) = match core::mem::replace(&mut entry.doing, Doing::Nothing) {
+            Doing::Loading { version, why } if version.digest() == digest => (version, why),
+            other => {
+                entry.doing = other;
+                return;
+            }
+        };
+        match (result, why) {
+            (Ok(()), Why::Offered) => self.record_offered(&name, version),
+            (Ok(()), why) => self.switch(&name, version, why),
+            (Err(reason), Why::Offered) => {
+                self.reject(&name, &version, Refusal::new("does-not-load", reason));
+            }
+            (Err(reason), Why::Started { .. }) => {
+                let refusal = Refusal::new("does-not-load", reason);
+                self.take_back(&name, Some(version), refusal, None);
+            }
+            (Err(reason), Why::TakenBack { broken, mut refusal, last }) => {
+                refusal.text += "; and the one before it does not load: ";
+                refusal.text += &reason;
+                let why = Why::TakenBack { broken, refusal, last };
+                self.next_fallback(&name, &version, why);
+            }
+        }
+    }
+
+    /// A row is durable.
+    pub fn handle_recorded(&mut self, version: u64) {
+        let ready = self.names.iter().find_map(|(name, entry)| match &entry.doing {
+            Doing::Recording { record, .. } if *record <= version => Some(Arc::clone(name)),
+            Doing::Recording { .. } | Doing::Nothing => None,
+            Doing::Loading { .. } | Doing::Switching { .. } => None,
+        });
+        let Some(name) = ready else {
+            return;
+        };
+        let Some(entry) = self.names.get_mut(&name) else {
+            return;
+        };
+        let doing = core::mem::replace(&mut entry.doing, Doing::Nothing);
+        let Doing::Recording { then, .. } = doing else {
+            return;
+        };
+        match then {
+            Then::Switch(version) => self.switch(&name, version, Why::Offered),
+            Then::Load(version) => self.load(&name, version, Why::Started { on_trial: true }),
+            Then::Reject { release, version, refusal } => {
+                self.say(&name, Some(release), version, Stage::Rejected(refusal));
+                self.settle(&name);
+            }
+            Then::Remove => {
+                entry.running = None;
+                self.asks.push_back(Ask::Undeploy { handler: entry.id });
+                let release = entry.row.as_ref().map(|row| row.highest);
+                self.say(&name, release, String::new(), Stage::Removed);
+                self.settle(&name);
+            }
+        }
+        self.handle_recorded(version);
+    }
+
+    fn switch(&mut self, name: &Arc<str>, version: Version, why: Why) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        let on_trial = match &why {
+            Why::Offered => true,
+            Why::Started { on_trial } => *on_trial,
+            Why::TakenBack { .. } => false,
+        };
+        entry.doing = Doing::Switching { version: version.clone(), why };
+        self.asks.push_back(Ask::Switch { handler: entry.id, version, on_trial });
+    }
+
+    /// The line runs what it was switched to.
+    pub fn handle_switched(&mut self, now: Timestamp, handler: HandlerId) {
+        let Some((name, entry)) = self.entry_mut(handler) else {
+            return;
+        };
+        let Doing::Switching { version, why } =
+            core::mem::replace(&mut entry.doing, Doing::Nothing)
+        else {
+            return;
+        };
+        entry.running = Some(version.clone());
+        entry.trial = None;
+        let on_trial = matches!(&why, Why::Offered | Why::Started { on_trial: true });
+        match (&version, why) {
+            (Version::Pushed(release), _) if on_trial => {
+                let trial = Trial::new(release.probation, now);
+                let stage = Stage::Probation {
+                    events_left: trial.events_left(),
+                    left_ms: trial.left_ms(now),
+                };
+                entry.trial = Some(trial);
+                self.say_of(&name, &version, stage);
+            }
+            (_, Why::TakenBack { broken, refusal, last }) => {
+                let (release, version) =
+                    ((broken.rank, broken.digest), broken.manifest.version.clone());
+                self.say(&name, Some(release), version, Stage::RolledBack { refusal, last });
+            }
+            (_, Why::Offered | Why::Started { .. }) => {
+                self.say_of(&name, &version, Stage::Active);
+            }
+        }
+        self.settle(&name);
+    }
+
+    /// What an event of a line on probation means for it.
+    pub fn judge(
+        &mut self,
+        handler: HandlerId,
+        failed: Option<(&Event, &Failure)>,
+        figures: &Figures,
+    ) -> Judged {
+        let failures_max = self.failures_max;
+        let trial = self.entry_mut(handler).and_then(|(_, entry)| entry.trial.as_mut());
+        trial.map_or(Judged::GoesOn, |trial| trial.judge(failed, failures_max, figures))
+    }
+
+    /// Acts on a judgement.
+    pub fn handle_judged(&mut self, handler: HandlerId, judged: Judged) {
+        let Some((name, entry)) = self.entry_mut(handler) else {
+            return;
+        };
+        match judged {
+            Judged::GoesOn => {}
+            Judged::Passed => {
+                entry.trial = None;
+                let version = entry.running.clone();
+                if let Some(row) = &mut entry.row {
+                    (row.phase, row.tries) = (RowPhase::Active, 0);
+                }
+                self.asks.push_back(Ask::Passed { handler });
+                self.record(&name);
+                if let Some(version) = version {
+                    self.say_of(&name, &version, Stage::Active);
+                }
+            }
+            Judged::Broken { refusal, last } => {
+                let version = entry.running.clone();
+                self.take_back(&name, version, refusal, last);
+            }
+        }
+    }
+
+    /// A release has broken its word: what ran before runs again.
+    fn take_back(
+        &mut self,
+        name: &Arc<str>,
+        version: Option<Version>,
+        refusal: Refusal,
+        last: Option<FailedEvent>,
+    ) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        entry.trial = None;
+        self.asks.push_back(Ask::Hold { handler: entry.id });
+        let Some(Version::Pushed(broken)) = version else {
+            // What is configured has nothing behind it.
+            let version = version.map(|version| version.manifest().version.clone());
+            self.asks.push_back(Ask::Undeploy { handler: entry.id });
+            let version = version.unwrap_or_default();
+            return self.say(name, None, version, Stage::Rejected(refusal));
+        };
+        if let Some(row) = &mut entry.row {
+            row.refuse(broken.digest);
+            row.running = row.previous.take();
+            row.tries = 0;
+            row.phase = match row.running {
+                Some(_) => RowPhase::Active,
+                None => RowPhase::None,
+            };
+        }
+        let fallback = entry.fallback();
+        entry.previous = None;
+        self.record(name);
+        let why = Why::TakenBack { broken, refusal, last };
+        match fallback {
+            Some(version) => self.load(name, version, why),
+            None => self.give_up(name, why),
+        }
+    }
+
+    /// What should run instead does not load either.
+    fn next_fallback(&mut self, name: &Arc<str>, failed: &Version, why: Why) {
+        let configured = self
+            .names
+            .get(name)
+            .and_then(|entry| entry.configured.clone())
+            .map(Version::Configured);
+        match configured {
+            Some(version) if version != *failed => self.load(name, version, why),
+            Some(_) | None => self.give_up(name, why),
+        }
+    }
+
+    /// Nothing is left to run.
+    fn give_up(&mut self, name: &Arc<str>, why: Why) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        entry.running = None;
+        self.asks.push_back(Ask::Undeploy { handler: entry.id });
+        if let Why::TakenBack { broken, refusal, last } = why {
+            let (release, version) =
+                ((broken.rank, broken.digest), broken.manifest.version.clone());
+            self.say(name, Some(release), version, Stage::RolledBack { refusal, last });
+        }
+        self.settle(name);
+    }
+
+    fn say_of(&mut self, name: &Arc<str>, version: &Version, stage: Stage) {
+        let release = match version {
+            Version::Pushed(release) => Some((release.rank, release.digest)),
+            Version::Configured(_) => None,
+        };
+        self.say(name, release, version.manifest().version.clone(), stage);
+    }
+
+    fn say(
+        &mut self,
+        name: &Arc<str>,
+        release: Option<(Rank, Digest)>,
+        version: String,
+        stage: Stage,
+    ) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        let handler = Arc::clone(name);
+        let answer = Answer { handler, release, version, stage, figures: Figures::default() };
+        entry.said = Some(answer.clone());
+        self.asks.push_back(Ask::Answer { handler: Some(entry.id), answer });
+    }
+
+    /// Whatever was under way is done: files may go, and the next order has its turn.
+    fn settle(&mut self, name: &Arc<str>) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        if let Some(row) = &entry.row {
+            let (handler, order) = (Arc::clone(name), row.highest.1);
+            self.asks.push_back(Ask::Settle(Settled { handler, order, keep: entry.keep() }));
+        }
+        if let Some(order) = entry.next.take() {
+            self.follow(name, order);
+        }
+    }
+
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.names.values().filter_map(|entry| Some(entry.trial.as_ref()?.due())).min()
+    }
+
+    /// Probations whose time is over.
+    pub fn poll_due(&self, now: Timestamp) -> Option<HandlerId> {
+        let is_due = |trial: &Trial| trial.due() <= now;
+        self.names.values().find(|entry| entry.trial.as_ref().is_some_and(is_due)).map(|e| e.id)
+    }
+
+    /// The time of a probation is over.
+    pub fn handle_due(&mut self, handler: HandlerId, figures: &Figures) {
+        let failures_max = self.failures_max;
+        let trial = self.entry(handler).and_then(|entry| entry.trial.as_ref());
+        if let Some(judged) = trial.map(|trial| trial.judge_end(failures_max, figures)) {
+            self.handle_judged(handler, judged);
+        }
+    }
+}
