@@ -21,6 +21,12 @@ pub struct Settings {
     pub id: String,
     /// May not be there yet; the folder it lies in is.
     pub data_dir: PathBuf,
+    /// Groups that a push may be addressed to: `[a-z0-9-]{1,32}` each.
+    pub groups: Vec<String>,
+    /// Quick restarts of the daemon after which no handler is started; 0: always started.
+    pub restarts_max: u8,
+    /// Whose pushes are taken. Without it nobody's are.
+    pub trust: Option<PathBuf>,
     pub board: Board,
     pub local: Local,
     pub store: StoreSettings,

@@ -199,7 +199,7 @@ pub enum Stage {
     /// When the module is being loaded and tried.
     Installing,
     /// When it runs and has to show what it is worth.
-    Probation { events_left: u32, left_ms: u64 },
+    Probation { events_left: u32, events_of: u32, left_ms: u64 },
     /// When it runs.
     Active,
     /// When it will not run, and why. What ran before runs on.

@@ -356,6 +356,7 @@ impl Releases {
                 let trial = Trial::new(release.probation, now);
                 let stage = Stage::Probation {
                     events_left: trial.events_left(),
+                    events_of: release.probation.events,
                     left_ms: trial.left_ms(now),
                 };
                 entry.trial = Some(trial);

@@ -5,6 +5,7 @@ pub mod hub;
 pub mod runner;
 mod shell;
 pub mod store_desk;
+pub mod release_desk;
 mod store_driver;
 mod store_opening;
 
@@ -21,7 +22,10 @@ pub mod clock;
 mod control;
 mod counters;
 mod front_door;
+mod golden;
 mod local_client;
+mod release_driver;
+mod release_opening;
 mod report;
 mod threads;
 mod tls;

@@ -67,7 +67,9 @@ impl Gateway {
                 if let Some(handler) = handler
                     && self.refusals.take(self.now)
                 {
-                    self.releases.answer(handler, None, Stage::Rejected(refusal));
+                    self.releases.answer(Arc::clone(&handler), None, Stage::Rejected(refusal));
+                    // What stays with the broker is how the handler does, not that somebody was refused.
+                    self.releases.handle_again(self.now, &handler);
                 }
             }
             Examined::Checking { handler, release, have, of, blobs } => {

@@ -144,7 +144,7 @@ fn row_of(entry: &mut Entry, rank: Rank, digest: Digest) -> &mut Row {
 /// What was said last, with what is left of a probation now.
 fn current(entry: &Entry, now: Timestamp) -> Option<Answer> {
     let mut answer = entry.said.clone()?;
-    if let (Some(trial), Stage::Probation { events_left, left_ms }) =
+    if let (Some(trial), Stage::Probation { events_left, left_ms, .. }) =
         (&entry.trial, &mut answer.stage)
     {
         (*events_left, *left_ms) = (trial.events_left(), trial.left_ms(now));

@@ -1,0 +1,524 @@
+//! The release desk: examines control messages, keeps what was pushed, and signs answers, without threads or waiting.
+//! The driver's thread works with it, and so does the simulation.
+//!
+//! Nothing of a message is believed before its signatures are checked. What follows from an order is the core's.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+use tidegate_core::Input;
+use tidegate_core::limits::Caps;
+use tidegate_core::release::{self as core, ExamineId, Examined, Refusal, Settled};
+use tidegate_core::topic::{Filter, Topic};
+use tidegate_release::chunks::{Put, Reassembly, Unfinished, chunks_of};
+use tidegate_release::hash::Digest;
+use tidegate_release::manifest::{Blob, Install, What};
+use tidegate_release::name::Name;
+use tidegate_release::open::{self, Me, Opened};
+use tidegate_release::ratchet::{Judged, Rank, Ratchet, judge};
+use tidegate_release::topics::ControlTopic;
+use tidegate_release::trust::{Rotated, Trust};
+use tracing::{error, info, warn};
+
+mod answers;
+mod files;
+mod identity;
+mod manifest;
+
+pub use files::{Files, recall};
+pub use identity::Identity;
+pub use manifest::release;
+
+/// Releases that wait for chunks. One more replaces the one that has waited longest; whoever pushed it hears
+/// `checking` again when it sends again.
+const WANTED_MAX: usize = 3;
+
+/// What the desk is asked.
+#[derive(Debug)]
+pub enum ToReleases {
+    Examine { id: ExamineId, topic: Topic, payload: Arc<[u8]> },
+    Sign(core::Answer),
+    Settle(Settled),
+}
+
+/// What the registry says of one handler.
+#[derive(Debug, Default)]
+struct Known {
+    ratchet: Option<Ratchet>,
+    /// The registry's row cannot be read: nothing is taken for this handler.
+    is_blocked: bool,
+    keep: Vec<Digest>,
+}
+
+/// A good release, some of whose bytes are missing.
+#[derive(Debug)]
+struct Wanted {
+    opened: Opened,
+    envelope: Arc<[u8]>,
+    blobs: Vec<Blob>,
+}
+
+/// The desk.
+pub struct Desk {
+    files: Files,
+    identity: Identity,
+    caps: Caps,
+    trust: Option<Trust>,
+    gateway: Name,
+    groups: BTreeSet<Name>,
+    known: BTreeMap<Name, Known>,
+    /// Oldest first.
+    wanted: VecDeque<Wanted>,
+    staged: BTreeMap<Digest, Reassembly>,
+    said: VecDeque<Input>,
+}
+
+/// Who a gateway is and what it allows.
+#[derive(Clone, Debug)]
+pub struct Setting {
+    pub gateway: Name,
+    pub groups: BTreeSet<Name>,
+    pub caps: Caps,
+    /// As it was installed by hand or came later; none: nothing is accepted.
+    pub trust: Option<Trust>,
+}
+
+impl Desk {
+    pub fn new(files: Files, identity: Identity, setting: Setting) -> Desk {
+        let Setting { gateway, groups, caps, trust } = setting;
+        Desk {
+            files,
+            identity,
+            caps,
+            trust,
+            gateway,
+            groups,
+            known: BTreeMap::new(),
+            wanted: VecDeque::new(),
+            staged: BTreeMap::new(),
+            said: VecDeque::new(),
+        }
+    }
+
+    /// Tells what the registry says of a handler; none: its row cannot be read.
+    pub fn know(&mut self, handler: Name, row: Option<&core::Row>) {
+        let known = match row {
+            Some(row) => {
+                let (rank, digest) = row.highest;
+                let highest = Rank { key_epoch: rank.key_epoch, seq: rank.seq };
+                let keep = [row.running, row.previous].into_iter().flatten();
+                Known {
+                    ratchet: Some(Ratchet { highest, digest: Digest(digest.0) }),
+                    is_blocked: false,
+                    keep: keep.map(|digest| Digest(digest.0)).collect(),
+                }
+            }
+            None => Known { is_blocked: true, ..Known::default() },
+        };
+        self.known.insert(handler, known);
+    }
+
+    /// Goes on with what had come before the power went. Once, when all handlers are known.
+    pub fn resume(&mut self) {
+        for digest in self.files.releases() {
+            if self.is_kept(digest) {
+                continue;
+            }
+            match self.files.release(digest) {
+                Ok(envelope) => {
+                    let examined = self.examine_release(None, &envelope);
+                    self.say(ExamineId(0), examined);
+                }
+                Err(error) => warn!(%error, "a release that had come cannot be read"),
+            }
+        }
+        self.tidy();
+    }
+
+    /// The next thing for the hub to hear.
+    pub fn poll_said(&mut self) -> Option<Input> {
+        self.said.pop_front()
+    }
+
+    pub fn take(&mut self, what: ToReleases) {
+        match what {
+            ToReleases::Examine { id, topic, payload } => {
+                let examined = self.examine(topic.as_str(), &payload);
+                self.say(id, examined);
+            }
+            ToReleases::Sign(answer) => self.sign(&answer),
+            ToReleases::Settle(settled) => self.settle(&settled),
+        }
+    }
+
+    fn say(&mut self, id: ExamineId, examined: Examined) {
+        let is_news = !matches!(examined, Examined::Nothing) || id != ExamineId(0);
+        if is_news {
+            self.said.push_back(Input::Examined { id, examined });
+        }
+    }
+
+    fn examine(&mut self, topic: &str, payload: &Arc<[u8]>) -> Examined {
+        if topic.strip_prefix(tidegate_release::topics::ROOT).is_some_and(|rest| {
+            rest.strip_suffix("/report").is_some_and(|target| !target.contains('/'))
+        }) {
+            return Examined::Asked;
+        }
+        match ControlTopic::parse(topic) {
+            Ok(ControlTopic::Blob { digest, n }) => self.take_chunk(digest, n, payload),
+            // An empty retained message takes the one before away; it orders nothing.
+            Ok(ControlTopic::Release { .. }) if payload.is_empty() => Examined::Nothing,
+            Ok(ControlTopic::Release { handler, .. }) => {
+                self.examine_release(Some(&handler), payload)
+            }
+            Ok(ControlTopic::Trust { .. }) if payload.is_empty() => Examined::Nothing,
+            Ok(ControlTopic::Trust { .. }) => self.take_trust(payload),
+            Ok(
+                ControlTopic::Invoke { .. }
+                | ControlTopic::Answer { .. }
+                | ControlTopic::Invoked { .. }
+                | ControlTopic::Logs { .. }
+                | ControlTopic::Gateway { .. },
+            )
+            | Err(_) => Examined::Nothing,
+        }
+    }
+
+    /// `named` is the handler in the topic: whom to answer, and nothing more.
+    fn examine_release(&mut self, named: Option<&Name>, envelope: &Arc<[u8]>) -> Examined {
+        let Some(trust) = &self.trust else {
+            let refusal = Refusal::new(
+                "no-trust",
+                "this gateway trusts nobody: give it a trust file ([trust] file in gateway.toml)",
+            );
+            return refused(named, refusal);
+        };
+        let fleet = trust.fleet().clone();
+        let me = Me { gateway: self.gateway.clone(), groups: self.groups.clone(), fleet };
+        match open::open(envelope, trust, &me) {
+            Ok(opened) => self.judge(opened, envelope),
+            Err(error) => refused(named, Refusal::new(error.code(), error.to_string())),
+        }
+    }
+
+    fn judge(&mut self, opened: Opened, envelope: &Arc<[u8]>) -> Examined {
+        let handler = opened.order.handler.clone();
+        let (rank, digest) = (opened.order.rank, opened.digest);
+        let known = self.known.get(&handler);
+        if known.is_some_and(|known| known.is_blocked) {
+            let text = "what was accepted last for this handler cannot be read from the store, so nothing is; \
+                        push under another name";
+            return refused(Some(&handler), Refusal::new("registry-damaged", text));
+        }
+        let last = known.and_then(|known| known.ratchet.as_ref());
+        let refusal = match judge(last, rank, digest) {
+            Judged::Newer => return self.accept(opened, envelope),
+            Judged::Again => return Examined::Again { handler: handler.as_str().into() },
+            Judged::SameSeq(other) => Refusal::new(
+                "same-seq",
+                format!("{rank} was used for {}; push again, with the next seq", other.short()),
+            ),
+            Judged::Older(highest) => Refusal::new(
+                "older",
+                format!("{rank} is older than {highest}, which was accepted; push again, with a higher seq"),
+            ),
+            Judged::Leap { seq_max } => Refusal::new(
+                "leap",
+                format!("seq {} is too far ahead; {seq_max} is the most", rank.seq),
+            ),
+        };
+        refused(Some(&handler), refusal)
+    }
+
+    /// It is newer than all before: what it needs must be here.
+    fn accept(&mut self, opened: Opened, envelope: &Arc<[u8]>) -> Examined {
+        let handler = opened.order.handler.clone();
+        match &opened.order.what {
+            What::Invoke(_) => {
+                let refusal = Refusal::new("not-a-release", "an invoke belongs on its own topic");
+                refused(Some(&handler), refusal)
+            }
+            What::Remove => {
+                let (rank, digest) = (opened.order.rank, opened.digest);
+                if let Err(error) = self.files.keep_release(digest, envelope) {
+                    return cannot_write(&handler, &error);
+                }
+                self.turn_ratchet(&handler, rank, digest);
+                let (handler, rank) = (handler.as_str().into(), manifest::rank(rank));
+                Examined::Remove { handler, rank, digest: core::Digest(digest.0) }
+            }
+            What::Install(install) => {
+                if let Err(refusal) = manifest::check(&handler, install, &self.caps) {
+                    return refused(Some(&handler), refusal);
+                }
+                let blobs: Vec<Blob> = blobs(install).collect();
+                if let Err(error) = self.files.keep_release(opened.digest, envelope) {
+                    return cannot_write(&handler, &error);
+                }
+                let wanted = Wanted { opened, envelope: Arc::clone(envelope), blobs };
+                self.want(wanted)
+            }
+        }
+    }
+
+    /// An install is followed at once when its bytes are here; otherwise they are asked for.
+    fn want(&mut self, wanted: Wanted) -> Examined {
+        if let Some(examined) = self.followed(&wanted) {
+            return examined;
+        }
+        let digest = wanted.opened.digest;
+        let handler = &wanted.opened.order.handler;
+        self.wanted.retain(|other| {
+            other.opened.digest != digest && other.opened.order.handler != *handler
+        });
+        if self.wanted.len() >= WANTED_MAX
+            && let Some(oldest) = self.wanted.pop_front()
+        {
+            warn!(handler = %oldest.opened.order.handler, "too many releases wait for chunks; this one must be pushed again");
+        }
+        for blob in &wanted.blobs {
+            if self.files.has_blob(blob.digest) || self.staged.contains_key(&blob.digest) {
+                continue;
+            }
+            match Reassembly::within(blob.digest, blob.bytes, self.caps.module_bytes_max as u64) {
+                Ok(mut staged) => {
+                    self.files.staged(blob.digest, |n, chunk| _ = staged.put(n, chunk));
+                    self.staged.insert(blob.digest, staged);
+                }
+                Err(error) => {
+                    return refused(Some(handler), Refusal::new("module-size", error.to_string()));
+                }
+            }
+        }
+        let checking = self.checking(&wanted);
+        self.wanted.push_back(wanted);
+        self.forget_unwanted();
+        // What was staged before the power went may have been all.
+        let complete: Vec<Digest> =
+            self.staged.values().filter(|s| s.missing().next().is_none()).map(Reassembly::digest).collect();
+        for digest in complete {
+            self.finish(digest);
+        }
+        checking
+    }
+
+    fn checking(&self, wanted: &Wanted) -> Examined {
+        let order = &wanted.opened.order;
+        let (mut have, mut of) = (0, 0);
+        let mut filters = Vec::new();
+        for blob in &wanted.blobs {
+            let count = chunks_of(blob.bytes);
+            of += count;
+            match self.staged.get(&blob.digest) {
+                Some(staged) => {
+                    have += staged.held();
+                    let filter = format!("{}blob/{}/+", tidegate_release::topics::ROOT, blob.digest);
+                    filters.extend(Filter::new(&filter).ok());
+                }
+                None => have += count,
+            }
+        }
+        Examined::Checking {
+            handler: order.handler.as_str().into(),
+            release: (manifest::rank(order.rank), core::Digest(wanted.opened.digest.0)),
+            have,
+            of,
+            blobs: filters,
+        }
+    }
+
+    /// What follows from an install whose bytes are all here.
+    fn followed(&mut self, wanted: &Wanted) -> Option<Examined> {
+        if !wanted.blobs.iter().all(|blob| self.files.has_blob(blob.digest)) {
+            return None;
+        }
+        let opened = &wanted.opened;
+        let What::Install(install) = &opened.order.what else {
+            return None;
+        };
+        self.turn_ratchet(&opened.order.handler, opened.order.rank, opened.digest);
+        Some(match manifest::release(opened, install, &self.caps) {
+            Ok(release) => Examined::Install { release: Arc::new(release) },
+            Err(refusal) => refused(Some(&opened.order.handler), refusal),
+        })
+    }
+
+    /// From here on nothing older is accepted, whatever becomes of this one.
+    fn turn_ratchet(&mut self, handler: &Name, highest: Rank, digest: Digest) {
+        let known = self.known.entry(handler.clone()).or_default();
+        known.ratchet = Some(Ratchet { highest, digest });
+    }
+
+    fn take_chunk(&mut self, digest: Digest, n: u32, chunk: &[u8]) -> Examined {
+        let Some(staged) = self.staged.get_mut(&digest) else {
+            return Examined::Nothing;
+        };
+        match staged.put(n, chunk) {
+            Put::Stored => {}
+            Put::Duplicate => return Examined::Nothing,
+            Put::Wrong(why) => {
+                warn!(%why, blob = digest.short(), "a chunk was refused");
+                return Examined::Nothing;
+            }
+        }
+        if let Err(error) = self.files.stage(digest, n, chunk) {
+            warn!(%error, "a chunk is kept in memory only");
+        }
+        if self.staged.get(&digest).is_some_and(|staged| staged.missing().next().is_none()) {
+            return self.finish(digest);
+        }
+        let wants = |wanted: &&Wanted| wanted.blobs.iter().any(|blob| blob.digest == digest);
+        self.wanted.iter().find(wants).map_or(Examined::Nothing, |wanted| self.checking(wanted))
+    }
+
+    /// All chunks of a blob are here: it becomes a file, and who waited for it goes on.
+    fn finish(&mut self, digest: Digest) -> Examined {
+        let Some(staged) = self.staged.get_mut(&digest) else {
+            return Examined::Nothing;
+        };
+        let blob = match staged.finish() {
+            Ok(blob) => blob,
+            Err(error @ Unfinished::WrongDigest { .. }) => {
+                warn!(%error, "chunks were refused");
+                self.files.unstage(digest);
+                let wants = |wanted: &&Wanted| wanted.blobs.iter().any(|b| b.digest == digest);
+                let wanted = self.wanted.iter().find(wants);
+                return wanted.map_or(Examined::Nothing, |wanted| self.checking(wanted));
+            }
+            Err(Unfinished::Missing { .. }) => return Examined::Nothing,
+        };
+        if let Err(error) = self.files.keep_blob(digest, &blob) {
+            error!(%error, "a module cannot be written; push it again when the disk is well");
+            self.files.unstage(digest);
+            return Examined::Nothing;
+        }
+        self.staged.remove(&digest);
+        self.files.unstage(digest);
+        let mut first = Examined::Nothing;
+        for wanted in std::mem::take(&mut self.wanted) {
+            let examined = match self.followed(&wanted) {
+                Some(examined) => examined,
+                None => {
+                    let examined = self.checking(&wanted);
+                    let waits = wanted.blobs.iter().any(|blob| blob.digest == digest);
+                    self.wanted.push_back(wanted);
+                    if waits { examined } else { Examined::Nothing }
+                }
+            };
+            if first == Examined::Nothing {
+                first = examined;
+            } else {
+                self.say(ExamineId(0), examined);
+            }
+        }
+        if first != Examined::Nothing {
+            self.said.push_back(Input::Examined { id: ExamineId(0), examined: first });
+        }
+        Examined::Nothing
+    }
+
+    fn take_trust(&mut self, bytes: &[u8]) -> Examined {
+        let Some(trust) = &self.trust else {
+            return Examined::Nothing;
+        };
+        match trust.follow(bytes) {
+            Ok(Rotated::Next(next)) => {
+                // What is not written down does not hold: after a power cut the old one would be back.
+                if let Err(error) = self.files.keep_trust(next.file()) {
+                    error!(%error, "a new trust file cannot be written, so the old one holds");
+                    return Examined::Nothing;
+                }
+                info!(version = next.version(), key_epoch = next.key_epoch(), "a new trust file holds");
+                self.trust = Some(next);
+                self.drop_untrusted();
+            }
+            Ok(Rotated::Same | Rotated::Older) => {}
+            Err(error) => warn!(%error, code = error.code(), "a trust file was refused"),
+        }
+        Examined::Nothing
+    }
+
+    /// What waits must be good under the trust that holds now.
+    fn drop_untrusted(&mut self) {
+        for wanted in std::mem::take(&mut self.wanted) {
+            let is_good =
+                self.trust.as_ref().is_some_and(|trust| open::verify(&wanted.envelope, trust).is_ok());
+            if is_good {
+                self.wanted.push_back(wanted);
+            }
+        }
+        self.forget_unwanted();
+    }
+
+    fn forget_unwanted(&mut self) {
+        let wanted: BTreeSet<Digest> =
+            self.wanted.iter().flat_map(|wanted| &wanted.blobs).map(|blob| blob.digest).collect();
+        let gone: Vec<Digest> =
+            self.staged.keys().filter(|digest| !wanted.contains(digest)).copied().collect();
+        for digest in gone {
+            self.staged.remove(&digest);
+            self.files.unstage(digest);
+        }
+    }
+
+    fn settle(&mut self, settled: &Settled) {
+        let Ok(handler) = Name::new(&settled.handler) else {
+            return;
+        };
+        let known = self.known.entry(handler).or_default();
+        known.keep = settled.keep.iter().map(|digest| Digest(digest.0)).collect();
+        self.tidy();
+    }
+
+    fn is_kept(&self, digest: Digest) -> bool {
+        self.known.values().any(|known| known.keep.contains(&digest))
+    }
+
+    /// Removes files that nothing refers to.
+    fn tidy(&mut self) {
+        let mut releases: BTreeSet<Digest> =
+            self.wanted.iter().map(|wanted| wanted.opened.digest).collect();
+        releases.extend(self.known.values().flat_map(|known| &known.keep));
+        // An order that is being followed: its row is not durable yet.
+        releases.extend(self.known.values().filter_map(|known| Some(known.ratchet?.digest)));
+        let mut blobs: BTreeSet<Digest> = self.staged.keys().copied().collect();
+        for digest in &releases {
+            if let Ok(envelope) = self.files.release(*digest)
+                && let Some(opened) = files::recall(&envelope, *digest)
+                && let What::Install(install) = &opened.order.what
+            {
+                blobs.extend(self::blobs(install).map(|blob| blob.digest));
+            }
+        }
+        self.files.tidy(&releases, &blobs);
+    }
+
+    fn sign(&mut self, answer: &core::Answer) {
+        let signed = answers::answer(answer, &self.gateway, self.identity.count())
+            .and_then(|answer| Some((answer.sign(self.identity.key()).ok()?, answer.handler)));
+        let Some((payload, handler)) = signed else {
+            return error!(handler = %answer.handler, "an answer cannot be signed");
+        };
+        let topic = ControlTopic::Answer { gateway: self.gateway.clone(), handler };
+        match Topic::new(&topic.to_string()) {
+            Ok(topic) => self.said.push_back(Input::Signed { topic, payload: payload.into() }),
+            Err(error) => error!(%error, "an answer has no topic"),
+        }
+    }
+}
+
+/// Every blob of an install.
+fn blobs(install: &Install) -> impl Iterator<Item = Blob> {
+    [install.module].into_iter().chain(install.golden)
+}
+
+fn refused(handler: Option<&Name>, refusal: Refusal) -> Examined {
+    Examined::Refused { handler: handler.map(|name| name.as_str().into()), refusal }
+}
+
+fn cannot_write(handler: &Name, error: &io::Error) -> Examined {
+    let text = format!("the gateway cannot write it down: {error}; push again when its disk is well");
+    refused(Some(handler), Refusal::new("disk", text))
+}
+

@@ -1,0 +1,63 @@
+//! From what the core says about a handler to what is signed.
+
+use tidegate_core::release as core;
+use tidegate_release::answer::{Answer, EVENT_BYTES_MAX, Figures, LastEvent, Stage, told};
+use tidegate_release::hash::Digest;
+use tidegate_release::name::Name;
+use tidegate_release::ratchet::Rank;
+
+/// None: the handler's name is none that could be pushed.
+pub fn answer(said: &core::Answer, gateway: &Name, counter: u64) -> Option<Answer> {
+    let release = said.release.map(|(rank, digest)| {
+        (Rank { key_epoch: rank.key_epoch, seq: rank.seq }, Digest(digest.0))
+    });
+    Some(Answer {
+        gateway: gateway.clone(),
+        handler: Name::new(&said.handler).ok()?,
+        counter,
+        stage: stage(&said.stage),
+        release,
+        version: (!said.version.is_empty()).then(|| said.version.clone()),
+        figures: Figures {
+            events: said.figures.events,
+            failed: said.figures.failed,
+            deadline_misses: 0,
+            fuel: said.figures.fuel,
+            p99_us: said.figures.p99_us,
+            memory_kib: said.figures.memory_kib.into(),
+        },
+    })
+}
+
+fn stage(stage: &core::Stage) -> Stage {
+    match stage {
+        core::Stage::Checking { have, of } => Stage::Checking { have: *have, of: *of },
+        core::Stage::Installing => Stage::Installing,
+        core::Stage::Probation { events_left, events_of, left_ms } => Stage::Probation {
+            events: u64::from(events_of - events_left),
+            events_of: u64::from(*events_of),
+            left_ms: *left_ms,
+        },
+        core::Stage::Active => Stage::Active,
+        core::Stage::Rejected(refusal) => {
+            Stage::Rejected { code: refusal.code.clone(), text: told(&refusal.text) }
+        }
+        core::Stage::RolledBack { refusal, last } => Stage::RolledBack {
+            code: refusal.code.clone(),
+            text: told(&match last {
+                Some(last) => format!("{}; the last one: {}", refusal.text, last.failure),
+                None => refusal.text.clone(),
+            }),
+            event: last.as_ref().map(|last| LastEvent {
+                topic: told(&last.topic),
+                payload: last.payload[..last.payload.len().min(EVENT_BYTES_MAX)].to_vec(),
+            }),
+        },
+        core::Stage::Removed => Stage::Removed,
+        core::Stage::SafeMode => Stage::Rejected {
+            code: "safe-mode".to_owned(),
+            text: "the daemon restarted so often that it runs no handlers; push a better one, or restart it after a minute"
+                .to_owned(),
+        },
+    }
+}
