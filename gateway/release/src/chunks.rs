@@ -229,7 +229,7 @@ mod tests {
             let chunks: Vec<&[u8]> = split(&blob).collect();
             assert_eq!(chunks.len(), chunks_of(len as u64) as usize);
             let mut reassembly = empty(&blob);
-            for (n, chunk) in (0..).zip(&chunks).rev() {
+            for (n, chunk) in (0..).zip(&chunks).collect::<Vec<_>>().into_iter().rev() {
                 assert_eq!(reassembly.put(n, chunk), Put::Stored);
                 assert_eq!(reassembly.put(n, chunk), Put::Duplicate);
             }

@@ -82,20 +82,19 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// Exactly `N` bytes of lowercase hexadecimal; anything else is `None`.
 pub(crate) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    unhex_all(text, N)?.try_into().ok()
-}
-
-/// Exactly `len` bytes of lowercase hexadecimal; anything else is `None`.
-pub(crate) fn unhex_all(text: &str, len: usize) -> Option<Vec<u8>> {
-    if text.len() != len.checked_mul(2)? {
-        return None;
-    }
     let nibble = |digit: u8| match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
     };
-    text.as_bytes().chunks(2).map(|pair| Some(nibble(pair[0])? << 4 | nibble(pair[1])?)).collect()
+    if text.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+    }
+    Some(bytes)
 }
 
 #[cfg(test)]

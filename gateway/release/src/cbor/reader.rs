@@ -1,5 +1,7 @@
 //! Reading, by what is expected.
 
+use crate::name::Name;
+
 /// Why bytes are not what they should be. The place is a byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
@@ -24,6 +26,12 @@ pub enum Flaw {
     /// When a text is no UTF-8.
     #[error("has a text at byte {at} that is not UTF-8")]
     Text { at: usize },
+    /// When a text is no [`Name`].
+    #[error("has a text at byte {at} that is no name")]
+    Name { at: usize },
+    /// When bytes are no public key that can be used.
+    #[error("has bytes at {at} that are no public key")]
+    Key { at: usize },
     /// When a field that must be there is not.
     #[error("lacks field {key} at byte {at}")]
     Missing { at: usize, key: u64 },
@@ -33,6 +41,25 @@ pub enum Flaw {
     /// When a value is not among those that the format has there.
     #[error("has the value {is} at byte {at}, which this version does not know")]
     Value { at: usize, is: u64 },
+}
+
+impl Flaw {
+    /// Whether a newer version may know what this one does not.
+    pub fn is_newer(&self) -> bool {
+        match self {
+            Flaw::Unknown { .. } | Flaw::Value { .. } => true,
+            Flaw::Ends { .. }
+            | Flaw::Trailing { .. }
+            | Flaw::Kind { .. }
+            | Flaw::NotShortest { .. }
+            | Flaw::Order { .. }
+            | Flaw::Limit { .. }
+            | Flaw::Text { .. }
+            | Flaw::Name { .. }
+            | Flaw::Key { .. }
+            | Flaw::Missing { .. } => false,
+        }
+    }
 }
 
 const UINT: u8 = 0;
@@ -102,6 +129,23 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self, max: usize) -> Result<&'a str, Flaw> {
         let at = self.at;
         std::str::from_utf8(self.string(TEXT, max)?).map_err(|_| Flaw::Text { at })
+    }
+
+    pub fn string_of(&mut self, max: usize) -> Result<String, Flaw> {
+        self.text(max).map(str::to_owned)
+    }
+
+    pub fn name(&mut self) -> Result<Name, Flaw> {
+        let at = self.at;
+        Name::new(self.text(crate::name::NAME_BYTES_MAX)?).map_err(|_| Flaw::Name { at })
+    }
+
+    /// A number that stands for one of a few things.
+    pub fn choice<T: Copy>(&mut self, of: &[(u64, T)]) -> Result<T, Flaw> {
+        let at = self.at;
+        let is = self.u64()?;
+        let found = of.iter().find(|(value, _)| *value == is);
+        found.map(|(_, meaning)| *meaning).ok_or(Flaw::Value { at, is })
     }
 
     /// How many members follow. Each takes a byte at least, so the count is also compared with what is left.

@@ -35,6 +35,8 @@ pub const SETTING_KEY_BYTES_MAX: usize = 64;
 pub const SETTING_BYTES_MAX: usize = 4096;
 /// Longest text of a provenance.
 pub const PROVENANCE_BYTES_MAX: usize = 128;
+/// Least memory of a handler: a page of WebAssembly.
+pub const MEMORY_KIB_MIN: u32 = 64;
 /// Longest payload of an invoke.
 pub const INVOKE_BYTES_MAX: usize = 8 * 1024;
 
@@ -110,7 +112,8 @@ pub struct Install {
     pub events: Vec<String>,
     pub grants: Grants,
     pub limits: Limits,
-    /// What `config_get` answers.
+    /// What `config_get` answers. At most [`SETTINGS_MAX`], keys of 1 to [`SETTING_KEY_BYTES_MAX`] bytes, values of at
+    /// most [`SETTING_BYTES_MAX`].
     pub settings: BTreeMap<String, String>,
     pub isolation: Isolation,
     pub react: React,
@@ -137,7 +140,7 @@ pub struct Grants {
 pub struct Limits {
     /// At least 1.
     pub fuel: u64,
-    /// At least 64.
+    /// At least [`MEMORY_KIB_MIN`].
     pub memory_kib: u32,
     /// At least 1.
     pub deadline_ms: u32,
@@ -168,8 +171,9 @@ pub enum React {
 /// first, when no bound was broken; it is rolled back as soon as one is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probation {
+    /// At least 1.
     pub events: u64,
-    /// Milliseconds of the daemon's uptime with this release.
+    /// At least 1. Milliseconds of the daemon's uptime with this release.
     pub uptime_ms: u64,
     /// Failed events in a thousand; at most 1000, which is no bound.
     pub failed_per_mille_max: u32,
