@@ -117,7 +117,9 @@ fn groups(table: &Table<'_>) -> Vec<String> {
         }
     }
     if groups.len() > GROUPS_MAX {
-        table.place("groups").wrong(format!("names {} groups; use at most {GROUPS_MAX}", groups.len()));
+        table
+            .place("groups")
+            .wrong(format!("names {} groups; use at most {GROUPS_MAX}", groups.len()));
     }
     groups
 }
@@ -131,10 +133,9 @@ fn trust(root: &Table<'_>, folder: &Path) -> Option<PathBuf> {
     let written = table.need_text("file", "\"trust\"")?;
     let path = folder.join(written.value);
     if !path.is_file() {
-        written.place.wrong(format!(
-            "{} is not there; `tidegate trust init` makes one",
-            path.display()
-        ));
+        written
+            .place
+            .wrong(format!("{} is not there; `tidegate trust init` makes one", path.display()));
     }
     Some(path)
 }

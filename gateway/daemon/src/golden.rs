@@ -80,7 +80,11 @@ fn compare(outcome: &EventOutcome, expect: &[Expect]) -> Result<(), String> {
                     .ok_or_else(|| format!("it should send to {stream}, and did not"))?;
                 let id = tidegate_core::record::StreamId::of(stream.as_str());
                 if send.stream != id || *send.payload != **payload {
-                    return Err(format!("it sent {:?}, not {:?}", shown(&send.payload), shown(payload)));
+                    return Err(format!(
+                        "it sent {:?}, not {:?}",
+                        shown(&send.payload),
+                        shown(payload)
+                    ));
                 }
             }
             Expect::Nothing | Expect::Fails => {}
@@ -102,9 +106,8 @@ fn told(failure: &Failure) -> String {
     match failure {
         Failure::Trap(name) | Failure::Quota(name) => format!("{}: {name}", failure.name()),
         Failure::Returned(code) => format!("on_event returned {code}"),
-        Failure::OutOfFuel
-        | Failure::Deadline
-        | Failure::RetriesUsedUp
-        | Failure::Quarantined => failure.name().to_owned(),
+        Failure::OutOfFuel | Failure::Deadline | Failure::RetriesUsedUp | Failure::Quarantined => {
+            failure.name().to_owned()
+        }
     }
 }

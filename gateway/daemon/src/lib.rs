@@ -2,10 +2,10 @@
 //! does what it says; the shell gives it turns; each driver owns one resource.
 
 pub mod hub;
+pub mod release_desk;
 pub mod runner;
 mod shell;
 pub mod store_desk;
-pub mod release_desk;
 mod store_driver;
 mod store_opening;
 

@@ -221,7 +221,9 @@ impl Desk {
             ),
             Judged::Older(highest) => Refusal::new(
                 "older",
-                format!("{rank} is older than {highest}, which was accepted; push again, with a higher seq"),
+                format!(
+                    "{rank} is older than {highest}, which was accepted; push again, with a higher seq"
+                ),
             ),
             Judged::Leap { seq_max } => Refusal::new(
                 "leap",
@@ -295,8 +297,12 @@ impl Desk {
         self.wanted.push_back(wanted);
         self.forget_unwanted();
         // What was staged before the power went may have been all.
-        let complete: Vec<Digest> =
-            self.staged.values().filter(|s| s.missing().next().is_none()).map(Reassembly::digest).collect();
+        let complete: Vec<Digest> = self
+            .staged
+            .values()
+            .filter(|s| s.missing().next().is_none())
+            .map(Reassembly::digest)
+            .collect();
         for digest in complete {
             self.finish(digest);
         }
@@ -313,7 +319,8 @@ impl Desk {
             match self.staged.get(&blob.digest) {
                 Some(staged) => {
                     have += staged.held();
-                    let filter = format!("{}blob/{}/+", tidegate_release::topics::ROOT, blob.digest);
+                    let filter =
+                        format!("{}blob/{}/+", tidegate_release::topics::ROOT, blob.digest);
                     filters.extend(Filter::new(&filter).ok());
                 }
                 None => have += count,
@@ -429,7 +436,11 @@ impl Desk {
                     error!(%error, "a new trust file cannot be written, so the old one holds");
                     return Examined::Nothing;
                 }
-                info!(version = next.version(), key_epoch = next.key_epoch(), "a new trust file holds");
+                info!(
+                    version = next.version(),
+                    key_epoch = next.key_epoch(),
+                    "a new trust file holds"
+                );
                 self.trust = Some(next);
                 self.drop_untrusted();
             }
@@ -442,8 +453,10 @@ impl Desk {
     /// What waits must be good under the trust that holds now.
     fn drop_untrusted(&mut self) {
         for wanted in std::mem::take(&mut self.wanted) {
-            let is_good =
-                self.trust.as_ref().is_some_and(|trust| open::verify(&wanted.envelope, trust).is_ok());
+            let is_good = self
+                .trust
+                .as_ref()
+                .is_some_and(|trust| open::verify(&wanted.envelope, trust).is_ok());
             if is_good {
                 self.wanted.push_back(wanted);
             }
@@ -518,7 +531,7 @@ fn refused(handler: Option<&Name>, refusal: Refusal) -> Examined {
 }
 
 fn cannot_write(handler: &Name, error: &io::Error) -> Examined {
-    let text = format!("the gateway cannot write it down: {error}; push again when its disk is well");
+    let text =
+        format!("the gateway cannot write it down: {error}; push again when its disk is well");
     refused(Some(handler), Refusal::new("disk", text))
 }
-

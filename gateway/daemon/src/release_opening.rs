@@ -60,9 +60,7 @@ pub fn open(
         ),
         None => info!("no trust file: pushes are refused ([trust] file)"),
     }
-    let name = |text: &str| {
-        Name::new(text).map_err(|error| anyhow::anyhow!("{text:?} {error}"))
-    };
+    let name = |text: &str| Name::new(text).map_err(|error| anyhow::anyhow!("{text:?} {error}"));
     let groups: BTreeSet<Name> =
         settings.groups.iter().map(|group| name(group)).collect::<Result<_, _>>()?;
     let caps = settings.board.host.caps;
@@ -107,7 +105,10 @@ fn read_rows(
         let row = Row::decode(&value.bytes);
         desk.know(name, row.as_ref());
         let Some(row) = row else {
-            error!(handler = key, "the registry's row is damaged; nothing is accepted for this handler");
+            error!(
+                handler = key,
+                "the registry's row is damaged; nothing is accepted for this handler"
+            );
             continue;
         };
         let find = |digest: Option<core::Digest>| find(files, caps, digest?);
@@ -135,7 +136,11 @@ fn find(files: &Files, caps: &Caps, digest: core::Digest) -> Option<Arc<Release>
     match release(&opened, install, caps) {
         Ok(release) => Some(Arc::new(release)),
         Err(refusal) => {
-            error!(release = digest.short(), reason = refusal.text, "a release cannot run here any more");
+            error!(
+                release = digest.short(),
+                reason = refusal.text,
+                "a release cannot run here any more"
+            );
             None
         }
     }
@@ -193,7 +198,9 @@ fn trust(settings: &Settings, files: &Files) -> anyhow::Result<Option<Trust>> {
             match configured.follow(later.file()) {
                 Ok(Rotated::Same) => Ok(Some(configured)),
                 Ok(Rotated::Next(_) | Rotated::Older) | Err(_) => {
-                    error!("there are two trust files of the same version; the configured one holds");
+                    error!(
+                        "there are two trust files of the same version; the configured one holds"
+                    );
                     Ok(Some(configured))
                 }
             }
@@ -217,5 +224,6 @@ fn boot() -> u64 {
 
 fn uptime_ms() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    u64::try_from(now.tv_sec).unwrap_or(0) * 1000 + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
+    u64::try_from(now.tv_sec).unwrap_or(0) * 1000
+        + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000_000
 }

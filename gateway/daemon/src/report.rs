@@ -45,7 +45,9 @@ impl Reporter {
             }
             Report::Release(answer) => tell_release(&answer),
             Report::SafeMode => {
-                error!("the daemon restarted so often that no handler is started; records go on, pushes are taken (gateway.restarts_max)");
+                error!(
+                    "the daemon restarted so often that no handler is started; records go on, pushes are taken (gateway.restarts_max)"
+                );
             }
             Report::EventFailed { handler, event_id, failure } => {
                 if self.may_tell(now, handler, Kind::Failure) {
@@ -149,10 +151,24 @@ fn tell_release(answer: &Answer) {
         Stage::Probation { .. } => info!(handler, version, release, "a release is on probation"),
         Stage::Active => info!(handler, version, release, "a release is active"),
         Stage::Rejected(refusal) => {
-            warn!(handler, version, release, code = refusal.code, reason = refusal.text, "a release was rejected");
+            warn!(
+                handler,
+                version,
+                release,
+                code = refusal.code,
+                reason = refusal.text,
+                "a release was rejected"
+            );
         }
         Stage::RolledBack { refusal, .. } => {
-            error!(handler, version, release, code = refusal.code, reason = refusal.text, "a release was rolled back");
+            error!(
+                handler,
+                version,
+                release,
+                code = refusal.code,
+                reason = refusal.text,
+                "a release was rolled back"
+            );
         }
         Stage::Removed => info!(handler, release, "a handler was removed"),
         Stage::SafeMode => debug!(handler, "not started"),

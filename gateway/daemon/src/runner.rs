@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tidegate_core::Input;
 use tidegate_core::commit::StateChange;
 use tidegate_core::job::{HandlerId, Job, Outcome};
-use tidegate_core::Input;
 use tidegate_core::release::{Digest, Version};
 use tidegate_core::stream::Streams;
 use tidegate_host::{Caps, Instance, Now, Step, Table};
@@ -46,11 +46,7 @@ pub struct Load {
 /// What became of a piece of work.
 pub enum Done {
     /// When a module has been loaded, or refused with a reason.
-    Loaded {
-        handler: HandlerId,
-        release: Option<Digest>,
-        result: Result<Box<Instance>, String>,
-    },
+    Loaded { handler: HandlerId, release: Option<Digest>, result: Result<Box<Instance>, String> },
     /// When a job has ended.
     Ran { handler: HandlerId, instance: Box<Instance>, outcome: Outcome },
 }

@@ -51,11 +51,7 @@ pub struct Turns {
 }
 
 impl Turns {
-    pub fn new(
-        shell: Rc<Shell>,
-        driver: LocalDriver,
-        drivers: Drivers,
-    ) -> Turns {
+    pub fn new(shell: Rc<Shell>, driver: LocalDriver, drivers: Drivers) -> Turns {
         let Drivers { threads, store, uplink, releases } = drivers;
         let alarm = Alarm::new(shell.clock);
         let (reporter, troubles) = (Reporter::default(), Troubles::default());

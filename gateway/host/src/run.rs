@@ -167,7 +167,8 @@ impl Instance {
             Place::Live(live) => live.memory.data_size(&live.store).div_ceil(1024) as u32,
             Place::Resting(_) | Place::Moving => 0,
         };
-        let mut outcome = EventOutcome { verdict, fuel_used, memory_kib, ..EventOutcome::default() };
+        let mut outcome =
+            EventOutcome { verdict, fuel_used, memory_kib, ..EventOutcome::default() };
         let guest = self.data_mut();
         if done || planted(Bug::FailedReactionsLeave) {
             guest.commit(&mut outcome);

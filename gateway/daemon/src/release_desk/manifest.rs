@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use tidegate_core::limits::Caps;
-use tidegate_core::manifest::{Grants, HandlerLimits, Isolation, Manifest, React, is_control, is_name};
+use tidegate_core::manifest::{
+    Grants, HandlerLimits, Isolation, Manifest, React, is_control, is_name,
+};
 use tidegate_core::release::{Digest, Probation, Rank, Refusal, Release};
 use tidegate_core::topic::Filter;
 use tidegate_release::manifest::{self as signed, Install};
@@ -21,7 +23,12 @@ pub fn check(handler: &Name, install: &Install, caps: &Caps) -> Result<(), Refus
     let limits = &install.limits;
     let asked = [
         ("module", install.module.bytes, caps.module_bytes_max as u64, "module_bytes_max"),
-        ("golden events", install.golden.map_or(1, |blob| blob.bytes), caps.module_bytes_max as u64, "module_bytes_max"),
+        (
+            "golden events",
+            install.golden.map_or(1, |blob| blob.bytes),
+            caps.module_bytes_max as u64,
+            "module_bytes_max",
+        ),
         ("fuel", limits.fuel, caps.fuel_max, "fuel_max"),
         ("memory_kib", limits.memory_kib.into(), caps.memory_kib_max.into(), "memory_kib_max"),
         ("deadline_ms", limits.deadline_ms.into(), caps.deadline_ms_max.into(), "deadline_ms_max"),
@@ -44,7 +51,8 @@ fn manifest(handler: &Name, install: &Install) -> Result<Manifest, Refusal> {
     }
     let filters = |texts: &[String]| -> Result<Vec<Filter>, Refusal> {
         let each = texts.iter().map(|text| {
-            Filter::new(text).map_err(|error| bad(format!("{text:?} is no topic filter: it {error}")))
+            Filter::new(text)
+                .map_err(|error| bad(format!("{text:?} is no topic filter: it {error}")))
         });
         each.collect()
     };

@@ -77,10 +77,7 @@ impl Driver {
                     say(&self.say, vec![Input::UplinkDown { reason }]);
                 }
                 // For a connection that has ended meanwhile, which has been said.
-                ToUplink::Drop
-                | ToUplink::Send(_)
-                | ToUplink::Listen(_)
-                | ToUplink::Tell(_) => {}
+                ToUplink::Drop | ToUplink::Send(_) | ToUplink::Listen(_) | ToUplink::Tell(_) => {}
             }
         }
     }
