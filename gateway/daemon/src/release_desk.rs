@@ -134,6 +134,19 @@ impl Desk {
             }
         }
         self.tidy();
+        self.introduce();
+    }
+
+    /// Says, retained, with which key our answers are signed. Whoever pushes pins it the first time.
+    fn introduce(&mut self) {
+        let topic = format!("{}{}/key", tidegate_release::topics::ROOT, self.gateway);
+        match Topic::new(&topic) {
+            Ok(topic) => {
+                let payload = self.identity.key().public().to_file().into_bytes().into();
+                self.said.push_back(Input::Signed { topic, payload });
+            }
+            Err(error) => error!(%error, "our key has no topic"),
+        }
     }
 
     /// The next thing for the hub to hear.
