@@ -71,7 +71,9 @@ pub enum Wrong {
     #[error("there are {0} golden events; give 1 to 64")]
     Cases(usize),
     /// When a case has no effect, or too many.
-    #[error("golden event {case} has {is} effects; give 1 to 64, `nothing` where nothing comes of it")]
+    #[error(
+        "golden event {case} has {is} effects; give 1 to 64, `nothing` where nothing comes of it"
+    )]
     Effects { case: usize, is: usize },
     /// When `nothing` or `fails` does not stand alone.
     #[error("golden event {case} has `nothing` or `fails` beside another effect; both stand alone")]
@@ -80,7 +82,9 @@ pub enum Wrong {
     #[error("golden event {case}: {why}")]
     Topic { case: usize, why: crate::manifest::Wrong },
     /// When a payload is too long.
-    #[error("golden event {case} has a payload of {is} bytes, at most {max} may be; make it shorter")]
+    #[error(
+        "golden event {case} has a payload of {is} bytes, at most {max} may be; make it shorter"
+    )]
     Payload { case: usize, is: usize, max: usize },
 }
 
@@ -154,7 +158,9 @@ impl Case {
         if !(1..=EFFECTS_MAX).contains(&is) {
             return Err(Wrong::Effects { case, is });
         }
-        if is > 1 && self.expect.iter().any(|expect| matches!(expect, Expect::Nothing | Expect::Fails)) {
+        if is > 1
+            && self.expect.iter().any(|expect| matches!(expect, Expect::Nothing | Expect::Fails))
+        {
             return Err(Wrong::NotAlone { case });
         }
         check_message(case, Some(&self.topic), &self.payload)?;
@@ -268,14 +274,18 @@ mod tests {
         check(&|golden| golden.cases = many.clone(), Wrong::Cases(65));
         check(&|golden| golden.cases[1].expect.clear(), Wrong::Effects { case: 2, is: 0 });
         let effects = vec![golden().cases[0].expect[0].clone(); 65];
-        check(&|golden| golden.cases[0].expect = effects.clone(), Wrong::Effects { case: 1, is: 65 });
+        check(
+            &|golden| golden.cases[0].expect = effects.clone(),
+            Wrong::Effects { case: 1, is: 65 },
+        );
         let alone = Wrong::NotAlone { case: 1 };
         check(&|golden| golden.cases[0].expect.push(Expect::Nothing), alone.clone());
         check(&|golden| golden.cases[0].expect[0] = Expect::Fails, alone);
         let max = PAYLOAD_BYTES_MAX;
         let long = Wrong::Payload { case: 3, is: max + 1, max };
         check(&|golden| golden.cases[2].payload = vec![0; max + 1], long);
-        let send = Expect::Send { stream: Name::new("s").expect("a name"), payload: vec![0; max + 1] };
+        let send =
+            Expect::Send { stream: Name::new("s").expect("a name"), payload: vec![0; max + 1] };
         let long = Wrong::Payload { case: 1, is: max + 1, max };
         check(&|golden| golden.cases[0].expect[1] = send.clone(), long);
         let mut bad = golden();

@@ -94,15 +94,22 @@ impl Judged {
             Judged::Newer | Judged::Again => None,
             Judged::SameSeq(digest) => Some((
                 "same-seq",
-                format!("seq {rank} was used for {}, and this is another release; push it with a higher seq", digest.short()),
+                format!(
+                    "seq {rank} was used for {}, and this is another release; push it with a higher seq",
+                    digest.short()
+                ),
             )),
             Judged::Older(highest) => Some((
                 "older",
-                format!("seq {rank} is behind {highest}, which was accepted; to go back to an older version, use `tidegate rollback`"),
+                format!(
+                    "seq {rank} is behind {highest}, which was accepted; to go back to an older version, use `tidegate rollback`"
+                ),
             )),
             Judged::Leap { seq_max } => Some((
                 "leap",
-                format!("seq {rank} is too far ahead, at most {seq_max} may come next; push it with a seq below that, and find out who signs such numbers"),
+                format!(
+                    "seq {rank} is too far ahead, at most {seq_max} may come next; push it with a seq below that, and find out who signs such numbers"
+                ),
             )),
         }
     }

@@ -138,7 +138,8 @@ fn what_may_not_be_said_is_not_signed() {
     let unclean = |field, text: &str| Wrong::Text { field, text: text.into() };
     let version = Some("v".repeat(65));
     check(Answer { version, ..answer(Stage::Active) }, long("version", 65, 64));
-    let rejected = |code: &str, text: &str| answer(Stage::Rejected { code: code.into(), text: text.into() });
+    let rejected =
+        |code: &str, text: &str| answer(Stage::Rejected { code: code.into(), text: text.into() });
     check(rejected("", ""), unclean("code", ""));
     check(rejected("A", ""), unclean("code", "A"));
     check(rejected(&"a".repeat(49), ""), long("code", 49, 48));
@@ -153,11 +154,17 @@ fn what_may_not_be_said_is_not_signed() {
     check(back("a", vec![0; 4097]), long("event's payload", 4097, 4096));
     assert!(back("a", vec![0; 4096]).sign(&key(1)).is_ok());
     let effects = vec![Expect::Nothing; 65];
-    check(answer(Stage::Invoked(Invoked { effects, ..invoked() })), Wrong::Many { is: 65, max: 64 });
+    check(
+        answer(Stage::Invoked(Invoked { effects, ..invoked() })),
+        Wrong::Many { is: 65, max: 64 },
+    );
     let failed = Some("\t".into());
     check(answer(Stage::Invoked(Invoked { failed, ..invoked() })), unclean("reason", "\t"));
     let effects = vec![Expect::Publish { topic: "\r".into(), payload: vec![] }];
-    check(answer(Stage::Invoked(Invoked { effects, ..invoked() })), unclean("effect's topic", "\r"));
+    check(
+        answer(Stage::Invoked(Invoked { effects, ..invoked() })),
+        unclean("effect's topic", "\r"),
+    );
     assert_eq!(Report { counter: 0, ..report() }.sign(&key(1)), Err(Wrong::CounterZero));
     let bad = Report { version: "\n".into(), ..report() };
     assert_eq!(bad.sign(&key(1)), Err(unclean("version", "\n")));

@@ -82,16 +82,24 @@ pub struct Log {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
     /// When the first entry of all, or one with counter 0, does not begin a log.
-    #[error("audit entry {index} cannot be the first: the log does not begin there; restore it from a copy, and look at who can write to the data folder")]
+    #[error(
+        "audit entry {index} cannot be the first: the log does not begin there; restore it from a copy, and look at who can write to the data folder"
+    )]
     Begin { index: usize },
     /// When an entry is missing, or one too many.
-    #[error("audit entry {index} has counter {is}, not {must}: entries were left out or put in; restore the log from a copy, and look at who can write to the data folder")]
+    #[error(
+        "audit entry {index} has counter {is}, not {must}: entries were left out or put in; restore the log from a copy, and look at who can write to the data folder"
+    )]
     Gap { index: usize, is: u64, must: u64 },
     /// When an entry is not the one that its successor, or the head, was made behind.
-    #[error("audit entry {index} is not what came after it was made behind: it was changed; restore the log from a copy, and look at who can write to the data folder")]
+    #[error(
+        "audit entry {index} is not what came after it was made behind: it was changed; restore the log from a copy, and look at who can write to the data folder"
+    )]
     Changed { index: usize },
     /// When the log does not reach the head: entries at its end are missing.
-    #[error("the audit log ends at entry {is}, not {must}: its end was cut off; restore it from a copy, and look at who can write to the data folder")]
+    #[error(
+        "the audit log ends at entry {is}, not {must}: its end was cut off; restore it from a copy, and look at who can write to the data folder"
+    )]
     Cut { is: u64, must: u64 },
 }
 

@@ -141,7 +141,10 @@ fn what_is_too_long_is_cut_so_that_every_entry_is_read_back() {
     let rank = Rank { key_epoch: u32::MAX, seq: u64::MAX };
     let version = Some("ü".repeat(40));
     let signers = vec![KeyId([1; 8]); 20];
-    log.append(u64::MAX, What::Accepted { handler: handler.clone(), rank, digest, version, signers });
+    log.append(
+        u64::MAX,
+        What::Accepted { handler: handler.clone(), rank, digest, version, signers },
+    );
     let code = format!("x{}", "ü".repeat(30));
     log.append(0, What::Refused { handler: Some(handler), digest, code });
     for entry in log.entries() {
