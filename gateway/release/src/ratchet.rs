@@ -87,6 +87,34 @@ pub fn judge(last: Option<&Ratchet>, rank: Rank, digest: Digest) -> Judged {
     if rank.seq <= seq_max { Judged::Newer } else { Judged::Leap { seq_max } }
 }
 
+impl Judged {
+    /// Why a release of that rank is refused: a code in kebab case, and what to tell people. `None` when it is not.
+    pub fn refusal(&self, rank: Rank) -> Option<(&'static str, String)> {
+        match self {
+            Judged::Newer | Judged::Again => None,
+            Judged::SameSeq(digest) => Some((
+                "same-seq",
+                format!(
+                    "seq {rank} was used for {}, and this is another release; push it with a higher seq",
+                    digest.short()
+                ),
+            )),
+            Judged::Older(highest) => Some((
+                "older",
+                format!(
+                    "seq {rank} is behind {highest}, which was accepted; to go back to an older version, use `tidegate rollback`"
+                ),
+            )),
+            Judged::Leap { seq_max } => Some((
+                "leap",
+                format!(
+                    "seq {rank} is too far ahead, at most {seq_max} may come next; push it with a seq below that, and find out who signs such numbers"
+                ),
+            )),
+        }
+    }
+}
+
 /// Length of a ratchet's bytes.
 pub const RATCHET_BYTES: usize = 57;
 const MAGIC: [u8; 4] = *b"TGR1";
@@ -201,6 +229,21 @@ mod tests {
         check(Some((2, 5)), (3, LEAP_MAX + 1), B, leap(LEAP_MAX));
         check(None, (3, LEAP_MAX), B, Judged::Newer);
         check(None, (3, LEAP_MAX + 1), B, leap(LEAP_MAX));
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do() {
+        let refusal = |judged: Judged| judged.refusal(rank(2, 5));
+        assert_eq!(refusal(Judged::Newer), None);
+        assert_eq!(refusal(Judged::Again), None);
+        for (judged, code, says) in [
+            (Judged::SameSeq(A), "same-seq", "seq 2.5 was used for 010101010101,"),
+            (Judged::Older(rank(3, 1)), "older", "seq 2.5 is behind 3.1,"),
+            (Judged::Leap { seq_max: 4 }, "leap", "at most 4 may come next;"),
+        ] {
+            let (is, text) = refusal(judged).expect("it is refused");
+            assert!(is == code && text.contains(says), "{is}: {text}");
+        }
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Order {
         if format != u64::from(FORMAT) {
             return Err(Wrong::NewerFormat { format });
         }
-        let mut rest = || -> Result<Order, Flaw> {
+        let rest = || -> Result<Order, Flaw> {
             fields.need(&mut reader, 2)?;
             let fleet = reader.name()?;
             fields.need(&mut reader, 3)?;

@@ -13,6 +13,7 @@ mod codec;
 mod install;
 
 pub use check::Wrong;
+pub(crate) use check::topic;
 
 /// The format that this crate reads and writes. A higher one is refused as made for a newer gateway.
 pub const FORMAT: u32 = 1;
@@ -206,3 +207,6 @@ pub struct Provenance {
     pub built_with: String,
     pub source: String,
 }
+
+#[cfg(test)]
+mod tests;

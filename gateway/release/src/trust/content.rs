@@ -79,7 +79,7 @@ impl Content {
         if format != u64::from(FORMAT) {
             return Err(Wrong::Newer { format });
         }
-        let mut rest = || -> Result<Content, Flaw> {
+        let rest = || -> Result<Content, Flaw> {
             fields.need(&mut reader, 2)?;
             let fleet = reader.name()?;
             fields.need(&mut reader, 3)?;

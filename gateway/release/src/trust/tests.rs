@@ -200,8 +200,8 @@ fn a_file_that_contradicts_itself_is_neither_signed_nor_taken() {
     check(&|c| c.roots.threshold = 4, Contradiction::Threshold("roots", 3, 4));
     check(&|c| c.roots = role(&many[..9], 9), Contradiction::Threshold("roots", 9, 9));
     check(&|c| c.release = role(&[11, 11], 1), Contradiction::Twice("release keys", id(11)));
-    check(&|c| drop(c.revoked.insert(id(12))), Contradiction::Revoked(id(12)));
-    check(&|c| drop(c.revoked.insert(id(3))), Contradiction::Revoked(id(3)));
+    check(&|c| c.revoked.extend([id(12)]), Contradiction::Revoked(id(12)));
+    check(&|c| c.revoked.extend([id(3)]), Contradiction::Revoked(id(3)));
     let ids = (0..65).map(|n| KeyId([n; 8]));
     check(&|c| c.revoked.extend(ids.clone()), Contradiction::ManyRevoked(65));
     let unsorted = |c: &mut Content| c.roots.keys.reverse();
