@@ -68,7 +68,6 @@ pub struct Trust {
 
 /// What became of a trust file that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub enum Rotated {
     /// When it is the next one: keep [`Trust::file`], durably, before it is used.
     Next(Trust),
