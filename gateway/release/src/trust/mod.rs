@@ -289,8 +289,8 @@ impl Trust {
     /// What is known of a key that signs orders.
     pub(crate) fn release_key(&self, id: KeyId) -> Known<'_> {
         match self.content.release.key(id) {
-            _ if self.content.revoked.contains(&id) => Known::Revoked,
             Some(key) => Known::Key(key),
+            None if self.content.revoked.contains(&id) => Known::Revoked,
             None => Known::Unknown,
         }
     }

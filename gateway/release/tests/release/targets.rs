@@ -17,7 +17,10 @@ use crate::fixtures::{self, Seeded, key, order, signed, trust, trust_file};
 
 type Run = Box<dyn FnMut(&mut Seeded)>;
 
-pub const ALL: [(&str, fn() -> Run); 8] = [
+/// A target's name, and what makes it.
+pub type Target = (&'static str, fn() -> Run);
+
+pub const ALL: [Target; 8] = [
     ("envelope", envelope),
     ("manifest", manifest),
     ("trust", trust_files),
