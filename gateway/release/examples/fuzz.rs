@@ -7,6 +7,8 @@
 #[allow(dead_code, reason = "the tests use all of it")]
 #[path = "../tests/release/fixtures.rs"]
 mod fixtures;
+#[path = "../tests/release/generate.rs"]
+mod generate;
 #[path = "../tests/release/targets.rs"]
 mod targets;
 
