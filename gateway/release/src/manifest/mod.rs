@@ -86,6 +86,7 @@ impl FromStr for Target {
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and most are installs")]
 pub enum What {
     /// When the handler is to run with this module from now on.
     Install(Install),

@@ -68,7 +68,6 @@ pub struct Trust {
 
 /// What became of a trust file that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 pub enum Rotated {
     /// When it is the next one: keep [`Trust::file`], durably, before it is used.
     Next(Trust),
@@ -290,8 +289,8 @@ impl Trust {
     /// What is known of a key that signs orders.
     pub(crate) fn release_key(&self, id: KeyId) -> Known<'_> {
         match self.content.release.key(id) {
-            _ if self.content.revoked.contains(&id) => Known::Revoked,
             Some(key) => Known::Key(key),
+            None if self.content.revoked.contains(&id) => Known::Revoked,
             None => Known::Unknown,
         }
     }

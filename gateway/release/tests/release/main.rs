@@ -1,6 +1,7 @@
 //! The signed release from outside: what a hostile broker may send, and what the bytes are.
 
 mod fixtures;
+mod generate;
 mod golden;
 mod hostile;
 mod targets;

@@ -14,10 +14,14 @@ use tidegate_release::trust::{Rotated, Trust, chain};
 use tidegate_release::{Digest, Order, What, golden};
 
 use crate::fixtures::{self, Seeded, key, order, signed, trust, trust_file};
+use crate::generate;
 
 type Run = Box<dyn FnMut(&mut Seeded)>;
 
-pub const ALL: [(&str, fn() -> Run); 8] = [
+/// A target's name, and what makes it.
+pub type Target = (&'static str, fn() -> Run);
+
+pub const ALL: [Target; 10] = [
     ("envelope", envelope),
     ("manifest", manifest),
     ("trust", trust_files),
@@ -26,6 +30,8 @@ pub const ALL: [(&str, fn() -> Run); 8] = [
     ("golden", golden_events),
     ("audit", audit),
     ("text", text),
+    ("good-orders", || Box::new(generate::orders)),
+    ("good-answers", || Box::new(generate::answers)),
 ];
 
 /// Changes bytes in one of the ways that find something: single bits, lengths, pieces moved, doubled and cut.
