@@ -17,6 +17,7 @@ pub mod power_cut;
 pub mod process;
 pub mod procfs;
 pub mod programs;
+pub mod pusher;
 pub mod scratch;
 pub mod simulation;
 pub mod upstream;

@@ -35,7 +35,7 @@ mod upstream;
 use releases::Pending;
 
 /// Refused control messages a second that are answered: whoever floods us must not flood others through us.
-const REFUSALS_PER_S: u32 = 10;
+const REFUSALS_PER_S: u32 = 50;
 
 /// What is durable and what goes upstream: the meaning of `[store]`, `[uplink]`, `[[stream]]` and `[[forward]]`.
 #[derive(Clone, Debug)]

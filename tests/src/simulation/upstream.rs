@@ -76,6 +76,8 @@ impl Upstream {
                 None
             }
             ToUplink::Drop => self.cut(random),
+            // What goes beside the records is not simulated here.
+            ToUplink::Listen(_) | ToUplink::Tell(_) => None,
             ToUplink::Send(Sending { record, .. }) => {
                 // What is sent on a link that is gone is gone.
                 if matches!(self.link, Link::Up | Link::Stalled) {

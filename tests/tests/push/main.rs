@@ -1,0 +1,6 @@
+//! Handlers pushed over MQTT into the real daemon.
+
+mod house;
+mod refused;
+mod taken_back;
+mod way;
