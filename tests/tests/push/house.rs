@@ -114,7 +114,7 @@ impl House {
 
 fn trust_file(fleet: &Fleet) -> (Scratch, PathBuf) {
     let scratch = Scratch::new("trust");
-    scratch.write("trust", &fleet.trust());
+    scratch.write("trust", fleet.trust());
     let path = scratch.path().join("trust");
     (scratch, path)
 }

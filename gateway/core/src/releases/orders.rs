@@ -1,12 +1,10 @@
 //! Orders that were found good: install this, remove that.
 
-use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::{ASKED_MS, Ask, Doing, Entry, Order, Releases, Then, Why};
-use crate::release::{Answer, Digest, Figures, Rank, Refusal, Release, Stage, Version};
+use super::{Doing, Entry, Order, Releases, Then, Why};
+use crate::release::{Digest, Rank, Refusal, Release, Stage, Version};
 use crate::releases::row::{Row, RowPhase};
-use crate::time::Timestamp;
 
 impl Releases {
     /// A release is here in full, signed, for us, and newer than all before.
@@ -97,41 +95,6 @@ impl Releases {
         let version = release.manifest.version.clone();
         self.wait(name, record, Then::Reject { release: (rank, digest), version, refusal });
     }
-
-    /// Says something about a handler whose release did not come as far as an order.
-    pub fn answer(&mut self, name: Arc<str>, release: Option<(Rank, Digest)>, stage: Stage) {
-        let handler = self.names.get(&name).map(|entry| entry.id);
-        let (version, figures) = (String::new(), Figures::default());
-        let answer = Answer { handler: name, release, version, stage, figures };
-        self.asks.push_back(Ask::Answer { handler, answer });
-    }
-
-    /// Says again what was said last.
-    pub fn handle_again(&mut self, now: Timestamp, name: &Arc<str>) {
-        let Some(entry) = self.names.get(name) else {
-            return;
-        };
-        if let Some(answer) = current(entry, now) {
-            self.asks.push_back(Ask::Answer { handler: Some(entry.id), answer });
-        }
-    }
-
-    /// Somebody wants to know how all handlers do.
-    pub fn handle_asked(&mut self, now: Timestamp) {
-        let wait = core::time::Duration::from_millis(ASKED_MS);
-        if self.asked_at.is_some_and(|at| now < at.after(wait)) {
-            return;
-        }
-        self.asked_at = Some(now);
-        let answers: alloc::vec::Vec<_> = self
-            .names
-            .values()
-            .filter_map(|entry| Some((entry.id, current(entry, now)?)))
-            .collect();
-        for (handler, answer) in answers {
-            self.asks.push_back(Ask::Answer { handler: Some(handler), answer });
-        }
-    }
 }
 
 /// The entry's row, with a new highest order in it.
@@ -139,15 +102,4 @@ fn row_of(entry: &mut Entry, rank: Rank, digest: Digest) -> &mut Row {
     let row = entry.row.get_or_insert_with(|| Row::first((rank, digest)));
     row.highest = (rank, digest);
     row
-}
-
-/// What was said last, with what is left of a probation now.
-fn current(entry: &Entry, now: Timestamp) -> Option<Answer> {
-    let mut answer = entry.said.clone()?;
-    if let (Some(trial), Stage::Probation { events_left, left_ms, .. }) =
-        (&entry.trial, &mut answer.stage)
-    {
-        (*events_left, *left_ms) = (trial.events_left(), trial.left_ms(now));
-    }
-    Some(answer)
 }
