@@ -163,6 +163,24 @@ fn a_chain_leads_as_far_as_it_fits() {
     let mut forged = files.clone();
     forged[3] = signed(&content(9), &[1]);
     assert_eq!(reached(&trust, &message(&forged)), Ok(8), "as far as it is good");
+    let mut damaged = files.clone();
+    let last = damaged[2].len() - 1;
+    damaged[2][last] ^= 1;
+    let Err(Wrong::BadSignature(_)) = reached(&trust, &message(&damaged[2..])) else {
+        panic!("it is damaged");
+    };
+    damaged.swap(2, 3);
+    damaged.insert(4, files[2].clone());
+    // 9 is passed over, the damaged 8 ends it before the good one.
+    assert!(matches!(reached(&trust, &message(&damaged[2..])), Err(Wrong::BadSignature(_))));
+    assert_eq!(reached(&trust, &message(&damaged[4..])), Ok(8));
+    let many = vec![files[2].clone(); 17];
+    let many = many.iter().fold(vec![0x91], |message, file| {
+        let len = u16::try_from(file.len()).expect("it is short").to_be_bytes();
+        [message, vec![0x59], len.to_vec(), file.clone()].concat()
+    });
+    let limit = Flaw::Limit { at: 0, is: 17, max: 16 };
+    assert_eq!(reached(&trust, &many), Err(Wrong::Chain(limit)));
     assert!(matches!(reached(&trust, &message(&[])), Err(Wrong::Chain(_))));
     let long = vec![0x80; CHAIN_BYTES_MAX + 1];
     assert!(matches!(reached(&trust, &long), Err(Wrong::TooLarge { .. })));
@@ -177,8 +195,8 @@ fn a_chain_that_does_not_fit_leaves_out_the_oldest() {
     let many = chain(&vec![file.as_slice(); 70]);
     assert!(many.len() <= CHAIN_BYTES_MAX && many.len() > CHAIN_BYTES_MAX - 10_010);
     let short: Vec<&[u8]> = vec![&[7]; 70];
-    let mut expect = vec![0x98, 64];
-    expect.extend([0x41, 7].repeat(64));
+    let mut expect = vec![0x90];
+    expect.extend([0x41, 7].repeat(16));
     assert_eq!(chain(&short), expect);
 }
 
@@ -279,4 +297,40 @@ fn a_release_is_no_trust_file() {
         };
         assert!([1, 2].map(|n| key(n).id()).contains(&signer));
     }
+}
+
+#[test]
+fn every_refusal_has_its_code_and_says_what_to_do() {
+    let (id, digest) = (KeyId([1; 8]), Digest([1; 32]));
+    let [file, ours] = ["river", "coast"].map(|name| Name::new(name).expect("a name"));
+    let flaw = Flaw::Ends { at: 1 };
+    let all = [
+        (Wrong::TooLarge { bytes: 2, max: 1 }, "trust-too-large"),
+        (Wrong::Form(flaw), "trust-form"),
+        (Wrong::Newer { format: 2 }, "trust-newer"),
+        (Wrong::NewerField(flaw), "trust-newer"),
+        (Wrong::Contradiction(Contradiction::Version), "trust-contradiction"),
+        (Wrong::OtherDomain { domain: Domain::Release, signer: id }, "trust-other-domain"),
+        (Wrong::UnknownKey(id), "trust-unknown-key"),
+        (Wrong::RevokedKey(id), "trust-revoked-key"),
+        (Wrong::BadSignature(id), "trust-bad-signature"),
+        (Wrong::TooFewSignatures { have: 1, need: 2 }, "trust-too-few-signatures"),
+        (
+            Wrong::TooFewOldSignatures { version: 1, have: 1, need: 2 },
+            "trust-too-few-old-signatures",
+        ),
+        (Wrong::OtherFleet { file, ours }, "trust-other-fleet"),
+        (Wrong::RootSkipped { file: 9, ours: 7 }, "trust-root-skipped"),
+        (Wrong::Fork { version: 1, file: digest, ours: digest }, "trust-fork"),
+        (Wrong::EpochBack { file: 1, ours: 2 }, "trust-epoch-back"),
+        (Wrong::Chain(flaw), "trust-chain"),
+        (Wrong::Unsealed(Unsealed::NoKey), "trust-unsealed"),
+    ];
+    for (wrong, code) in all {
+        assert_eq!(wrong.code(), code);
+        let text = wrong.to_string();
+        assert!(text.contains(';') && text.len() > 40, "it says what to do: {text}");
+    }
+    let skipped = Wrong::RootSkipped { file: 9, ours: 7 }.to_string();
+    assert!(skipped.contains("this gateway has 7: 8 comes next"), "{skipped}");
 }
