@@ -10,6 +10,7 @@ pub mod fleet;
 pub mod handlers;
 pub mod hostile;
 pub mod load;
+pub mod malicious;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod ports;

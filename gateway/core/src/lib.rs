@@ -45,6 +45,6 @@ pub use local::LocalSide;
 pub use manifest::Manifest;
 pub use message::Message;
 pub use outbox::{Age, Backlogged, UplinkState};
-pub use releases::{REGISTRY, STARTS};
+pub use releases::{INVOKES, REGISTRY, STARTS};
 pub use schedule::Phase;
 pub use time::Timestamp;

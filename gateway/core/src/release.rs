@@ -6,7 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::job::{Invoke, Publish};
 use crate::manifest::Manifest;
+use crate::message::Message;
 pub use crate::releases::row::{Row, RowPhase};
 use crate::topic::Filter;
 
@@ -162,6 +164,8 @@ pub enum Examined {
     Install { release: Arc<Release> },
     /// When a handler is to go.
     Remove { handler: Arc<str>, rank: Rank, digest: Digest },
+    /// When a person sends an event to one handler.
+    Invoke { handler: Arc<str>, rank: Rank, digest: Digest, message: Message, invoke: Invoke },
     /// When it is the very order that was followed last: the sender wants to know how it went.
     Again { handler: Arc<str> },
     /// When somebody wants to know how all handlers do.
@@ -208,6 +212,8 @@ pub enum Stage {
     RolledBack { refusal: Refusal, last: Option<FailedEvent> },
     /// When the handler is gone.
     Removed,
+    /// When an event that a person sent has ended.
+    Invoked(Invoked),
     /// When the daemon restarted too often and runs no handlers.
     SafeMode,
 }
@@ -223,9 +229,22 @@ impl Stage {
             Stage::Rejected(_) => "rejected",
             Stage::RolledBack { .. } => "rolled-back",
             Stage::Removed => "removed",
+            Stage::Invoked(_) => "invoked",
             Stage::SafeMode => "safe-mode",
         }
     }
+}
+
+/// What came of an event that a person sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invoked {
+    pub invoke: Invoke,
+    pub fuel: u64,
+    pub publishes: Vec<Publish>,
+    /// Stream and payload.
+    pub sends: Vec<(String, Arc<[u8]>)>,
+    pub writes: u32,
+    pub failed: Option<String>,
 }
 
 /// The event that a release failed at.

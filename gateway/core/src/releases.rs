@@ -11,13 +11,15 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::job::HandlerId;
+use crate::job::{HandlerId, Invoke};
 use crate::manifest::Manifest;
+use crate::message::Message;
 use crate::release::{Answer, Digest, FailedEvent, Rank, Refusal, Release};
 use crate::release::{Settled, Stage, Version};
 use crate::time::Timestamp;
 
 mod boot;
+mod invokes;
 mod orders;
 mod probation;
 pub mod row;
@@ -26,10 +28,11 @@ mod tell;
 mod trial;
 
 pub use boot::{Configured, STARTS};
+pub use invokes::INVOKES;
 use row::Row;
 use starts::Starts;
 use trial::Trial;
-pub use trial::{Judged, Spread};
+pub use trial::{Judged, Spread, told};
 
 /// The registry's rows stand among the handlers' state, under a name that no handler can have.
 pub const REGISTRY: &str = "tidegate/registry";
@@ -76,6 +79,8 @@ pub enum Ask {
     Undeploy {
         handler: HandlerId,
     },
+    /// Put this event into the line.
+    Invoke { handler: HandlerId, message: Message, invoke: Invoke },
     /// The figures are still to be filled in.
     Answer {
         handler: Option<HandlerId>,
@@ -191,6 +196,8 @@ pub struct Releases {
     /// No handler was started: the daemon restarted too often.
     safe: bool,
     asked_at: Option<Timestamp>,
+    /// Events that wait until their order is durable: the row's number, the handler, what it is.
+    invokes: VecDeque<(u64, HandlerId, Message, Invoke)>,
     /// This start, while it is counted.
     starts: Option<Starts>,
 }
@@ -289,6 +296,7 @@ impl Releases {
 
     /// A row is durable.
     pub fn handle_recorded(&mut self, version: u64) {
+        self.run_recorded(version);
         let ready = self.names.iter().find_map(|(name, entry)| match &entry.doing {
             Doing::Recording { record, .. } if *record <= version => Some(Arc::clone(name)),
             Doing::Recording { .. } | Doing::Nothing => None,

@@ -1,6 +1,7 @@
 //! Handlers pushed over MQTT into the real daemon.
 
 mod house;
+mod malicious;
 mod refused;
 mod taken_back;
 mod way;

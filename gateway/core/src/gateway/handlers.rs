@@ -85,6 +85,12 @@ impl Gateway {
         event: &Event,
         result: EventOutcome,
     ) -> Option<Failure> {
+        if let Some(invoke) = event.invoke {
+            self.tell_invoked(id, invoke, &result);
+            if invoke.is_dry {
+                return None;
+            }
+        }
         self.deployments.count_event(id, event, &result);
         let Some(name) = self.deployments.name(id).cloned() else {
             self.end(event.ticket, false);

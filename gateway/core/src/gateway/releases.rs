@@ -7,12 +7,14 @@ use super::Gateway;
 use crate::commit::{Change, Value};
 use crate::control::{Control, Wanted};
 use crate::effect::{DropReason, Effect, Report};
-use crate::job::{Failure, HandlerId, Outcome, Verdict};
+use crate::job::{Event, EventOutcome, Failure, HandlerId, Invoke, Outcome, Verdict};
 use crate::local::Sent;
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, QoS};
-use crate::release::{Answer, ExamineId, Examined, Refusal, Registered, Stage, Version};
-use crate::releases::{Ask, Configured, Judged, REGISTRY};
+use crate::release::{
+    Answer, ExamineId, Examined, Invoked, Refusal, Registered, Stage, Version,
+};
+use crate::releases::{Ask, Configured, Judged, REGISTRY, told};
 use crate::time::Timestamp;
 use crate::topic::Topic;
 
@@ -93,6 +95,10 @@ impl Gateway {
             Examined::Remove { handler, rank, digest } => {
                 self.releases.handle_remove(handler, rank, digest);
             }
+            Examined::Invoke { handler, rank, digest, mut message, invoke } => {
+                message.at = self.outbox.boots().wall_at(self.now);
+                self.releases.handle_invoke(handler, rank, digest, message, invoke);
+            }
             Examined::Again { handler } => self.releases.handle_again(self.now, &handler),
             Examined::Asked => self.releases.handle_asked(self.now),
         }
@@ -157,6 +163,7 @@ impl Gateway {
                 }
                 Ask::Passed { handler } => self.schedule.pass(handler),
                 Ask::Undeploy { handler } => self.when_idle(handler, Pending::Undeploy),
+                Ask::Invoke { handler, message, invoke } => self.invoke(handler, message, invoke),
                 Ask::Answer { handler, answer } => self.answer(handler, answer),
                 Ask::Settle(settled) => self.effects.push_back(Effect::Settle(settled)),
             }
@@ -316,6 +323,38 @@ impl Gateway {
         let figures = self.deployments.figures(handler, self.fuel_per_ms);
         let judged = self.releases.judge(handler, None, &figures);
         self.releases.handle_judged(handler, judged);
+    }
+
+    /// An event that a person sends, at the end of the line like any other.
+    fn invoke(&mut self, handler: HandlerId, message: Message, invoke: Invoke) {
+        let message = Arc::new(message);
+        self.intake.take(&message);
+        let id = self.schedule.next_event_id();
+        let (ticket, invoke) = (None, Some(invoke));
+        let event = Event { id, message, ticket, attempt: 0, first: false, invoke };
+        self.schedule.push(handler, event);
+    }
+
+    /// Tells what came of an event that a person sent. A dry one leaves nothing else behind.
+    pub(super) fn tell_invoked(&mut self, handler: HandlerId, invoke: Invoke, result: &EventOutcome) {
+        let Some(name) = self.deployments.name(handler).cloned() else {
+            return;
+        };
+        let failed = match &result.verdict {
+            Verdict::Done => None,
+            Verdict::Retry => Some(String::from("it asked for a retry")),
+            Verdict::Failed(failure) => Some(told(failure)),
+        };
+        let sends = result.sends.iter();
+        let invoked = Invoked {
+            invoke,
+            fuel: result.fuel_used,
+            publishes: result.publishes.clone(),
+            sends: sends.map(|s| (self.stream_name(s.stream), Arc::clone(&s.payload))).collect(),
+            writes: u32::try_from(result.writes.len()).unwrap_or(u32::MAX),
+            failed,
+        };
+        self.releases.answer(name, None, Stage::Invoked(invoked));
     }
 
     /// Probations whose time is over.

@@ -1,6 +1,7 @@
 //! Probation: what a release has shown so far, against the bounds of its manifest.
 
 use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 
 use crate::job::{Event, Failure};
@@ -176,14 +177,18 @@ fn shown(event: &Event, failure: &Failure) -> FailedEvent {
     FailedEvent {
         topic: event.message.topic.as_str().into(),
         payload: Arc::from(&payload[..payload.len().min(PAYLOAD_BYTES_MAX)]),
-        failure: match failure {
-            Failure::Trap(name) | Failure::Quota(name) => format!("{}: {name}", failure.name()),
-            Failure::Returned(code) => format!("on_event returned {code}"),
-            Failure::OutOfFuel
-            | Failure::Deadline
-            | Failure::RetriesUsedUp
-            | Failure::Quarantined => failure.name().into(),
-        },
+        failure: told(failure),
+    }
+}
+
+/// A failure for people.
+pub fn told(failure: &Failure) -> String {
+    match failure {
+        Failure::Trap(name) | Failure::Quota(name) => format!("{}: {name}", failure.name()),
+        Failure::Returned(code) => format!("on_event returned {code}"),
+        Failure::OutOfFuel | Failure::Deadline | Failure::RetriesUsedUp | Failure::Quarantined => {
+            failure.name().into()
+        }
     }
 }
 
@@ -206,7 +211,7 @@ mod tests {
             hops: 0,
             mark: None,
         };
-        Event { id: 1, message: Arc::new(message), ticket: None, attempt: 0, first: false }
+        Event { id: 1, message: Arc::new(message), ticket: None, attempt: 0, first: false, invoke: None }
     }
 
     /// `.` an event that ends well, `x` one that traps, `d` one that misses its deadline. What the last one meant.

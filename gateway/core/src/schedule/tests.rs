@@ -19,7 +19,7 @@ fn event(id: u64) -> Event {
         hops: 0,
         mark: None,
     };
-    Event { id, message: Arc::new(message), ticket: None, attempt: 0, first: false }
+    Event { id, message: Arc::new(message), ticket: None, attempt: 0, first: false, invoke: None }
 }
 
 /// Runs a script: `+N` a message, `ok`/`fail`/`retry` how the next event of the running job ends (`!` ends the

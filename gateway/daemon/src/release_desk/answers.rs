@@ -1,8 +1,12 @@
 //! From what the core says about a handler to what is signed.
 
 use tidegate_core::release as core;
-use tidegate_release::answer::{Answer, EVENT_BYTES_MAX, Figures, LastEvent, Stage, told};
+use tidegate_release::answer::{
+    Answer, EVENT_BYTES_MAX, Figures, Invoked, LastEvent, Stage, told,
+};
 use tidegate_release::hash::Digest;
+use tidegate_release::golden::Expect;
+use tidegate_release::manifest::TOPIC_BYTES_MAX;
 use tidegate_release::name::Name;
 use tidegate_release::ratchet::Rank;
 
@@ -49,15 +53,42 @@ fn stage(stage: &core::Stage) -> Stage {
                 None => refusal.text.clone(),
             }),
             event: last.as_ref().map(|last| LastEvent {
-                topic: told(&last.topic),
+                topic: cut(&last.topic),
                 payload: last.payload[..last.payload.len().min(EVENT_BYTES_MAX)].to_vec(),
             }),
         },
         core::Stage::Removed => Stage::Removed,
+        core::Stage::Invoked(invoked) => Stage::Invoked(self::invoked(invoked)),
         core::Stage::SafeMode => Stage::Rejected {
             code: "safe-mode".to_owned(),
             text: "the daemon restarted so often that it runs no handlers; push a better one, or restart it after a minute"
                 .to_owned(),
         },
     }
+}
+
+/// The beginning of a topic, as much as an answer has room for.
+fn cut(topic: &str) -> String {
+    let end = (0..=topic.len().min(TOPIC_BYTES_MAX)).rev().find(|end| topic.is_char_boundary(*end));
+    told(&topic[..end.unwrap_or(0)])
+}
+
+fn invoked(invoked: &core::Invoked) -> Invoked {
+    let publishes = invoked.publishes.iter().map(|publish| Expect::Publish {
+        topic: publish.topic.as_str().to_owned(),
+        payload: publish.payload.to_vec(),
+    });
+    let sends = invoked.sends.iter().filter_map(|(stream, payload)| {
+        Some(Expect::Send { stream: Name::new(stream).ok()?, payload: payload.to_vec() })
+    });
+    let told = Invoked {
+        nonce: invoked.invoke.nonce,
+        is_dry: invoked.invoke.is_dry,
+        fuel: invoked.fuel,
+        us: 0,
+        effects: Vec::new(),
+        left_off: 0,
+        failed: invoked.failed.as_deref().map(told),
+    };
+    told.with_effects(publishes.chain(sends))
 }

@@ -163,6 +163,7 @@ impl House {
                 | Stage::Probation { .. }
                 | Stage::Active
                 | Stage::Removed
+                | Stage::Invoked(_)
                 | Stage::SafeMode => format!("{version}:{}", stage.name()),
             },
             Effect::Settle(_) | Effect::Report(_) | Effect::Subscribe { .. } => return None,
