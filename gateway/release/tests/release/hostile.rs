@@ -233,9 +233,12 @@ fn it_must_be_for_this_fleet_and_gateway() {
             assert!(verify(&bytes, &trust()).is_ok(), "for somebody else it is good");
         }
     }
-    let many = (0..5).map(|n| gateway(&format!("gw-1{n}"))).collect();
-    let many = Refused::OtherTarget { targets: many, gateway: name("gw-01") }.to_string();
-    assert!(many.contains("gw-10, gw-11, gw-12 and others"), "{many}");
+    let text = |len| {
+        let targets = (0..len).map(|n| gateway(&format!("gw-1{n}"))).collect();
+        Refused::OtherTarget { targets, gateway: name("gw-01") }.to_string()
+    };
+    assert!(text(3).contains("gw-10, gw-11, gw-12, not"), "{}", text(3));
+    assert!(text(4).contains("gw-10, gw-11, gw-12 and others, not"), "{}", text(4));
     let nobody = Me { groups: BTreeSet::new(), gateway: name("gw-09"), ..me() };
     assert!(open(&signed(&remove(), &[11]), &trust(), &nobody).is_err());
 }
