@@ -60,7 +60,8 @@ impl Control {
     /// What to subscribe to at a broker: orders and trust for us. Chunks are asked for when they are missing.
     pub fn filters(&self) -> Vec<Filter> {
         let each = self.targets.iter().flat_map(|target| {
-            ["release/+", "trust", "report"].map(|kind| format!("{PREFIX}{target}/{kind}"))
+            ["release/+", "invoke/+", "trust", "report"]
+                .map(|kind| format!("{PREFIX}{target}/{kind}"))
         });
         each.filter_map(|filter| Filter::new(&filter).ok()).collect()
     }
@@ -71,7 +72,10 @@ impl Control {
         };
         let (target, what) = rest.split_once('/').unwrap_or((rest, ""));
         let is_ours = self.targets.iter().any(|own| own == target)
-            && (what == "trust" || what == "report" || what.starts_with("release/"));
+            && (what == "trust"
+                || what == "report"
+                || what.starts_with("release/")
+                || what.starts_with("invoke/"));
         let is_chunk = target == "blob" && !self.targets.is_empty();
         if !is_ours && !is_chunk {
             Wanted::No
@@ -140,6 +144,6 @@ mod tests {
         assert_eq!(control.end(ids[3]), Some(Ticket(3)));
         assert_eq!(control.end(ids[3]), None);
         check(&control, "tidegate/1/blob/00/0", 1, Wanted::Yes);
-        assert_eq!(control.filters().len(), 6);
+        assert_eq!(control.filters().len(), 8);
     }
 }

@@ -137,7 +137,7 @@ impl Gateway {
             Input::Registered(registered) => self.handle_registered(registered),
             Input::FromUpstream { topic, payload } => self.handle_from_upstream(topic, payload),
             Input::Examined { id, examined } => self.handle_examined(id, examined),
-            Input::Signed { topic, payload } => self.handle_signed(topic, payload),
+            Input::Signed { topic, payload, retain } => self.handle_signed(topic, payload, retain),
             Input::Pace { fuel_per_ms } => self.fuel_per_ms = Some(fuel_per_ms),
             Input::Told(message) => self.control.told(&message),
             Input::Outcome(outcome) => self.handle_outcome(now, outcome),

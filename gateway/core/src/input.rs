@@ -43,8 +43,8 @@ pub enum Input {
     FromUpstream { topic: Topic, payload: Arc<[u8]> },
     /// When a control message has been examined.
     Examined { id: ExamineId, examined: Examined },
-    /// When an answer has been signed: what goes out.
-    Signed { topic: Topic, payload: Arc<[u8]> },
+    /// When an answer has been signed: what goes out, and whether brokers keep it.
+    Signed { topic: Topic, payload: Arc<[u8]>, retain: bool },
     /// When upstream has taken what the gateway says.
     Told(Arc<Message>),
     /// When the machine's pace has been measured: fuel that it uses in a millisecond.

@@ -80,7 +80,11 @@ pub enum Ask {
         handler: HandlerId,
     },
     /// Put this event into the line.
-    Invoke { handler: HandlerId, message: Message, invoke: Invoke },
+    Invoke {
+        handler: HandlerId,
+        message: Message,
+        invoke: Invoke,
+    },
     /// The figures are still to be filled in.
     Answer {
         handler: Option<HandlerId>,

@@ -36,8 +36,14 @@ fn check_case(instance: &mut Instance, number: usize, case: &Case) -> Result<(),
         mark: None,
     };
     let id = number as u64 + 1;
-    let event =
-        Event { id, message: Arc::new(message), ticket: None, attempt: 0, first: number == 0, invoke: None };
+    let event = Event {
+        id,
+        message: Arc::new(message),
+        ticket: None,
+        attempt: 0,
+        first: number == 0,
+        invoke: None,
+    };
     let job = Job { id: JobId(id), handler: HandlerId(0), events: vec![event] };
     // One slice as long as the event may take: its fuel ends it, whatever it does.
     let Step::Finished(mut outcome) = instance.start(job, u64::MAX, Now::default()) else {

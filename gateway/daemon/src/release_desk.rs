@@ -16,7 +16,7 @@ use tidegate_release::hash::Digest;
 use tidegate_release::manifest::{Blob, Install, What};
 use tidegate_release::name::Name;
 use tidegate_release::open::{self, Me, Opened};
-use tidegate_release::ratchet::{Judged, Rank, Ratchet, judge};
+use tidegate_release::ratchet::{Judged, Lane, Rank, Ratchet, judge};
 use tidegate_release::topics::ControlTopic;
 use tidegate_release::trust::Trust;
 use tracing::{error, warn};
@@ -48,6 +48,8 @@ pub enum ToReleases {
 #[derive(Debug, Default)]
 struct Known {
     ratchet: Option<Ratchet>,
+    /// Of events that a person sends.
+    invokes: Option<Ratchet>,
     /// The registry's row cannot be read: nothing is taken for this handler.
     is_blocked: bool,
     keep: Vec<Digest>,
@@ -112,6 +114,7 @@ impl Desk {
                 let keep = [row.running, row.previous].into_iter().flatten();
                 Known {
                     ratchet: Some(Ratchet { highest, digest: Digest(digest.0) }),
+                    invokes: None,
                     is_blocked: false,
                     keep: keep.map(|digest| Digest(digest.0)).collect(),
                 }
@@ -119,6 +122,19 @@ impl Desk {
             None => Known { is_blocked: true, ..Known::default() },
         };
         self.known.insert(handler, known);
+    }
+
+    /// Tells how far the events are that persons have sent to a handler. Behind [`Desk::know`].
+    pub fn know_invokes(&mut self, handler: Name, row: Option<&core::Row>) {
+        let known = self.known.entry(handler).or_default();
+        match row {
+            Some(row) => {
+                let (rank, digest) = row.highest;
+                let highest = Rank { key_epoch: rank.key_epoch, seq: rank.seq };
+                known.invokes = Some(Ratchet { highest, digest: Digest(digest.0) });
+            }
+            None => known.is_blocked = true,
+        }
     }
 
     /// Goes on with what had come before the power went. Once, when all handlers are known.
@@ -145,7 +161,7 @@ impl Desk {
         match Topic::new(&topic) {
             Ok(topic) => {
                 let payload = self.identity.key().public().to_file().into_bytes().into();
-                self.said.push_back(Input::Signed { topic, payload });
+                self.said.push_back(Input::Signed { topic, payload, retain: true });
             }
             Err(error) => error!(%error, "our key has no topic"),
         }
@@ -189,9 +205,11 @@ impl Desk {
             }
             Ok(ControlTopic::Trust { .. }) if payload.is_empty() => Examined::Nothing,
             Ok(ControlTopic::Trust { .. }) => self.take_trust(payload),
+            Ok(ControlTopic::Invoke { handler, .. }) => {
+                self.examine_release(Some(&handler), payload)
+            }
             Ok(
-                ControlTopic::Invoke { .. }
-                | ControlTopic::Answer { .. }
+                ControlTopic::Answer { .. }
                 | ControlTopic::Invoked { .. }
                 | ControlTopic::Logs { .. }
                 | ControlTopic::Gateway { .. },
@@ -226,10 +244,20 @@ impl Desk {
                         push under another name";
             return refused(Some(&handler), Refusal::new("registry-damaged", text));
         }
-        let last = known.and_then(|known| known.ratchet.as_ref());
+        let lane = Lane::of(&opened.order.what);
+        let last = known.and_then(|known| match lane {
+            Lane::Release => known.ratchet.as_ref(),
+            Lane::Invoke => known.invokes.as_ref(),
+        });
         let refusal = match judge(last, rank, digest) {
             Judged::Newer => return self.accept(opened, envelope),
-            Judged::Again => return Examined::Again { handler: handler.as_str().into() },
+            Judged::Again => {
+                return match lane {
+                    Lane::Release => Examined::Again { handler: handler.as_str().into() },
+                    // It has run; its answer was told.
+                    Lane::Invoke => Examined::Nothing,
+                };
+            }
             Judged::SameSeq(other) => Refusal::new(
                 "same-seq",
                 format!("{rank} was used for {}; push again, with the next seq", other.short()),
@@ -252,10 +280,17 @@ impl Desk {
     fn accept(&mut self, opened: Opened, envelope: &Arc<[u8]>) -> Examined {
         let handler = opened.order.handler.clone();
         match &opened.order.what {
-            What::Invoke(_) => {
-                let refusal = Refusal::new("not-a-release", "an invoke belongs on its own topic");
-                refused(Some(&handler), refusal)
-            }
+            What::Invoke(invoke) => match manifest::event(invoke) {
+                Ok((message, invoke)) => {
+                    let (highest, digest) = (opened.order.rank, opened.digest);
+                    let known = self.known.entry(handler.clone()).or_default();
+                    known.invokes = Some(Ratchet { highest, digest });
+                    let (handler, rank) = (handler.as_str().into(), manifest::rank(highest));
+                    let digest = core::Digest(digest.0);
+                    Examined::Invoke { handler, rank, digest, message, invoke }
+                }
+                Err(refusal) => refused(Some(&handler), refusal),
+            },
             What::Remove => {
                 let (rank, digest) = (opened.order.rank, opened.digest);
                 if let Err(error) = self.files.keep_release(digest, envelope) {
@@ -323,9 +358,22 @@ impl Desk {
         let Some((payload, handler)) = signed else {
             return error!(handler = %answer.handler, "an answer cannot be signed");
         };
-        let topic = ControlTopic::Answer { gateway: self.gateway.clone(), handler };
+        let gateway = self.gateway.clone();
+        let (topic, retain) = match &answer.stage {
+            core::Stage::Invoked(_) => (ControlTopic::Invoked { gateway, handler }, false),
+            core::Stage::Checking { .. }
+            | core::Stage::Installing
+            | core::Stage::Probation { .. }
+            | core::Stage::Active
+            | core::Stage::Rejected(_)
+            | core::Stage::RolledBack { .. }
+            | core::Stage::Removed
+            | core::Stage::SafeMode => (ControlTopic::Answer { gateway, handler }, true),
+        };
         match Topic::new(&topic.to_string()) {
-            Ok(topic) => self.said.push_back(Input::Signed { topic, payload: payload.into() }),
+            Ok(topic) => {
+                self.said.push_back(Input::Signed { topic, payload: payload.into(), retain });
+            }
             Err(error) => error!(%error, "an answer has no topic"),
         }
     }

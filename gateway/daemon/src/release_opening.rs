@@ -11,7 +11,7 @@ use tidegate_config::Settings;
 use tidegate_core::commit::StateChange;
 use tidegate_core::limits::Caps;
 use tidegate_core::release::{self as core, Registered, RegisteredHandler, Release, Row};
-use tidegate_core::{REGISTRY, STARTS};
+use tidegate_core::{INVOKES, REGISTRY, STARTS};
 use tidegate_release::hash::Digest;
 use tidegate_release::manifest::What;
 use tidegate_release::name::Name;
@@ -89,6 +89,7 @@ fn read_rows(
     desk: &mut Desk,
     registered: &mut Registered,
 ) {
+    let mut invokes = Vec::new();
     for change in registry.changes {
         let Some(value) = change.value else {
             continue;
@@ -98,6 +99,10 @@ fn read_rows(
             continue;
         }
         let key = String::from_utf8_lossy(&change.key).into_owned();
+        if let Some(name) = key.strip_prefix(INVOKES).and_then(|name| Name::new(name).ok()) {
+            invokes.push((name, Row::decode(&value.bytes)));
+            continue;
+        }
         let Ok(name) = Name::new(&key) else {
             error!(key, "the registry has a row for no handler's name");
             continue;
@@ -115,6 +120,9 @@ fn read_rows(
         let (running, previous) = (find(row.running), find(row.previous));
         let name = Arc::from(key.as_str());
         registered.handlers.push(RegisteredHandler { name, row, running, previous });
+    }
+    for (name, row) in invokes {
+        desk.know_invokes(name, row.as_ref());
     }
 }
 

@@ -172,7 +172,12 @@ fn tell_release(answer: &Answer) {
         }
         Stage::Removed => info!(handler, release, "a handler was removed"),
         Stage::Invoked(invoked) => {
-            info!(handler, fuel = invoked.fuel, dry = invoked.invoke.is_dry, "a person has sent an event");
+            info!(
+                handler,
+                fuel = invoked.fuel,
+                dry = invoked.invoke.is_dry,
+                "a person has sent an event"
+            );
         }
         Stage::SafeMode => debug!(handler, "not started"),
     }

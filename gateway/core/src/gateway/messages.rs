@@ -91,7 +91,8 @@ impl Gateway {
         self.intake.take(message);
         let id = self.schedule.next_event_id();
         let message = Arc::clone(message);
-        self.schedule.push(handler, Event { id, message, ticket, attempt: 0, first: false, invoke: None });
+        self.schedule
+            .push(handler, Event { id, message, ticket, attempt: 0, first: false, invoke: None });
     }
 
     /// Stops reading from a source whose message found a full line or a full gateway.

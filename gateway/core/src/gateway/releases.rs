@@ -11,9 +11,7 @@ use crate::job::{Event, EventOutcome, Failure, HandlerId, Invoke, Outcome, Verdi
 use crate::local::Sent;
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, QoS};
-use crate::release::{
-    Answer, ExamineId, Examined, Invoked, Refusal, Registered, Stage, Version,
-};
+use crate::release::{Answer, ExamineId, Examined, Invoked, Refusal, Registered, Stage, Version};
 use crate::releases::{Ask, Configured, Judged, REGISTRY, told};
 use crate::time::Timestamp;
 use crate::topic::Topic;
@@ -248,12 +246,12 @@ impl Gateway {
     }
 
     /// An answer is signed: it stays with the brokers for whoever asks.
-    pub(super) fn handle_signed(&mut self, topic: Topic, payload: Arc<[u8]>) {
+    pub(super) fn handle_signed(&mut self, topic: Topic, payload: Arc<[u8]>, retain: bool) {
         let message = Arc::new(Message {
             topic,
             payload,
             qos: QoS::AtLeastOnce,
-            retain: true,
+            retain,
             dup: false,
             source: Arc::from("tidegate"),
             at: self.outbox.boots().wall_at(self.now),
@@ -336,7 +334,12 @@ impl Gateway {
     }
 
     /// Tells what came of an event that a person sent. A dry one leaves nothing else behind.
-    pub(super) fn tell_invoked(&mut self, handler: HandlerId, invoke: Invoke, result: &EventOutcome) {
+    pub(super) fn tell_invoked(
+        &mut self,
+        handler: HandlerId,
+        invoke: Invoke,
+        result: &EventOutcome,
+    ) {
         let Some(name) = self.deployments.name(handler).cloned() else {
             return;
         };

@@ -27,7 +27,8 @@ impl Releases {
     ) {
         let running = self.names.get(&name).filter(|entry| entry.running.is_some());
         let Some(handler) = running.map(|entry| entry.id) else {
-            let text = format!("no handler {name} runs here; `tidegate status` lists those that do");
+            let text =
+                format!("no handler {name} runs here; `tidegate status` lists those that do");
             let refusal = Refusal::new("no-such-handler", text);
             return self.answer(name, Some((rank, digest)), Stage::Rejected(refusal));
         };

@@ -211,7 +211,14 @@ mod tests {
             hops: 0,
             mark: None,
         };
-        Event { id: 1, message: Arc::new(message), ticket: None, attempt: 0, first: false, invoke: None }
+        Event {
+            id: 1,
+            message: Arc::new(message),
+            ticket: None,
+            attempt: 0,
+            first: false,
+            invoke: None,
+        }
     }
 
     /// `.` an event that ends well, `x` one that traps, `d` one that misses its deadline. What the last one meant.

@@ -1,11 +1,9 @@
 //! From what the core says about a handler to what is signed.
 
 use tidegate_core::release as core;
-use tidegate_release::answer::{
-    Answer, EVENT_BYTES_MAX, Figures, Invoked, LastEvent, Stage, told,
-};
-use tidegate_release::hash::Digest;
+use tidegate_release::answer::{Answer, EVENT_BYTES_MAX, Figures, Invoked, LastEvent, Stage, told};
 use tidegate_release::golden::Expect;
+use tidegate_release::hash::Digest;
 use tidegate_release::manifest::TOPIC_BYTES_MAX;
 use tidegate_release::name::Name;
 use tidegate_release::ratchet::Rank;

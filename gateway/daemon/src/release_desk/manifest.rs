@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use tidegate_core::job::Invoke;
 use tidegate_core::limits::Caps;
 use tidegate_core::manifest::{
     Grants, HandlerLimits, Isolation, Manifest, React, is_control, is_name,
 };
+use tidegate_core::message::{Message, QoS};
 use tidegate_core::release::{Digest, Probation, Rank, Refusal, Release};
-use tidegate_core::topic::Filter;
+use tidegate_core::time::WallTime;
+use tidegate_core::topic::{Filter, Topic};
 use tidegate_release::manifest::{self as signed, Install};
 use tidegate_release::name::Name;
 use tidegate_release::open::Opened;
@@ -86,6 +89,25 @@ fn manifest(handler: &Name, install: &Install) -> Result<Manifest, Refusal> {
         },
         config: install.settings.clone(),
     })
+}
+
+/// The event that a person sends.
+pub fn event(invoke: &signed::Invoke) -> Result<(Message, Invoke), Refusal> {
+    let topic = Topic::new(&invoke.topic).map_err(|error| {
+        Refusal::new("topic", format!("{:?} is no topic: it {error}", invoke.topic))
+    })?;
+    let message = Message {
+        topic,
+        payload: invoke.payload.as_slice().into(),
+        qos: QoS::AtMostOnce,
+        retain: false,
+        dup: false,
+        source: Arc::from("invoke"),
+        at: WallTime::default(),
+        hops: 0,
+        mark: None,
+    };
+    Ok((message, Invoke { nonce: invoke.nonce, is_dry: invoke.is_dry }))
 }
 
 /// The release of an order that is known to be good.

@@ -57,7 +57,14 @@ fn job(handler: HandlerId) -> Job {
         hops: 0,
         mark: None,
     };
-    let event = Event { id: 1, message: Arc::new(message), ticket: None, attempt: 0, first: true, invoke: None };
+    let event = Event {
+        id: 1,
+        message: Arc::new(message),
+        ticket: None,
+        attempt: 0,
+        first: true,
+        invoke: None,
+    };
     Job { id: JobId(1), handler, events: vec![event] }
 }
 

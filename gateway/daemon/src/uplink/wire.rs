@@ -136,7 +136,7 @@ impl Wire {
         }
     }
 
-    /// Appends a PUBLISH with QoS 1 that the broker keeps.
+    /// Appends a PUBLISH with QoS 1, which the broker keeps if the message asks for it.
     ///
     /// # Errors
     /// How long it would be, when that is more than `bytes_max`.
@@ -151,7 +151,7 @@ impl Wire {
         let encoded = Encoded { payload: message.payload.to_vec(), properties: Vec::new() };
         self.publish(message.topic.as_str(), packet_id, encoded, bytes_max, out)?;
         // The retain flag (3.3.1.3).
-        out[at] |= 1;
+        out[at] |= u8::from(message.retain);
         Ok(())
     }
 
