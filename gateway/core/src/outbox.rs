@@ -239,6 +239,12 @@ impl Outbox {
         }
     }
 
+    /// Frames that nobody has in memory have become durable behind those that are known: they are read, and what comes
+    /// after them too.
+    pub fn fall_behind(&mut self) {
+        self.lanes.iter_mut().for_each(Lane::fall_behind);
+    }
+
     /// Every commit up to this frame has been handled.
     pub fn catch_up(&mut self, last_frame: u64) {
         self.last_frame = self.last_frame.max(last_frame);

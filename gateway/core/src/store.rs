@@ -34,6 +34,9 @@ pub struct Committed {
     pub frames: Vec<(CommitId, u64)>,
     /// The last durable frame.
     pub last_frame: u64,
+    /// Among them are frames of an earlier run, with records, that the start could not write again: nobody has those in
+    /// memory.
+    pub has_leftovers: bool,
 }
 
 /// Asks for records of one priority.

@@ -11,8 +11,13 @@ mod store_opening;
 
 mod shelf_ladder;
 mod shelf_mark;
-mod sled_shelf;
+mod shelf_process;
+mod shelf_program;
 mod state_shelf;
+
+mod shelf_server;
+mod shelf_wire;
+mod sled_shelf;
 
 mod turns;
 pub mod uplink;
@@ -35,5 +40,7 @@ mod daemon;
 pub mod args;
 pub mod logging;
 pub use daemon::run;
-pub use shelf_ladder::{Prober, Rung, probe as probe_store};
+pub use shelf_ladder::Rung;
+pub use shelf_program::{ShelfLimits, ShelfProgram};
+pub use shelf_server::serve_shelf;
 pub use state_shelf::StateShelf;

@@ -337,6 +337,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
 }
 
 fn report(committed: &mut Committed, flight: &InFlight) {
+    committed.has_leftovers |= flight.id.is_none() && !flight.commit.records.is_empty();
     if let Some(id) = flight.id {
         committed.up_to = id;
         if !flight.commit.records.is_empty() {

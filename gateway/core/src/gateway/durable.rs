@@ -145,6 +145,9 @@ impl Gateway {
         if core::mem::take(&mut self.store_failing) {
             self.report(Report::StoreWell);
         }
+        if committed.has_leftovers {
+            self.outbox.fall_behind();
+        }
         let mut frames = committed.frames.iter().peekable();
         while let Some(held) = self.commits.poll_durable(committed.up_to) {
             while frames.next_if(|(id, _)| *id < held.id).is_some() {}

@@ -11,7 +11,7 @@ use crate::commit::{Progress, Seen, Waiting};
 use crate::outbox::Age;
 use crate::record::Place;
 use crate::record::StreamId;
-use crate::store::Restored;
+use crate::store::{Committed, Restored};
 
 #[track_caller]
 fn check(script: &str, expect: &str) -> Bench {
@@ -133,6 +133,27 @@ fn a_restart_goes_on_where_progress_says() {
     let all = "fetch7 fetch6 fetch5 fetch4 fetch3 fetch2 fetch1 fetch0";
     assert_eq!(bench.run("up f f f f f f f"), all);
     assert_eq!(bench.run("f"), "send2~ send3~");
+}
+
+#[test]
+fn what_a_start_could_not_write_again_goes_when_it_is_durable() {
+    let mut bench = Bench::new(React::Now);
+    bench.run("a/b =bulk a/b =bulk c");
+    let store = core::mem::take(&mut bench.store);
+    bench = Bench::new(React::Now);
+    bench.store = store;
+    // Of two frames only the first was durable again.
+    bench.store.durable = 1;
+    let restored = Restored { boot: 2, next_seq: 3, last_frame: 1, ..Restored::default() };
+    bench.input(Input::Restored(restored));
+    bench.run("up f f f f f f f");
+    assert_eq!(bench.run("f"), "send1~");
+    bench.store.durable = 2;
+    let leftovers = Committed { last_frame: 2, has_leftovers: true, ..Committed::default() };
+    bench.input(Input::Committed(leftovers));
+    bench.run("d1");
+    let seen = bench.run("f f f f f f f f");
+    assert_eq!(seen, "send2~");
 }
 
 #[test]
