@@ -53,6 +53,7 @@ impl<D: Disk> Journal<D> {
             recovery,
             settings,
         };
+        journal.mark.forgotten = shelf.forgotten;
         journal.recover(&shelf.headers, &shelf.bare, quarantine);
         Ok(journal)
     }
@@ -63,6 +64,7 @@ impl<D: Disk> Journal<D> {
         bare: &[(u32, u64)],
         mut quarantine: Quarantine,
     ) {
+        let forgotten = self.mark.forgotten;
         for (slot, len) in bare {
             self.set_aside(*slot, *len, &mut quarantine);
         }
@@ -104,9 +106,7 @@ impl<D: Disk> Journal<D> {
             Some(mark) => Mark { abandoned: tally.mark.abandoned, ..mark },
         };
         // What a header knows is true, also where its segment does not count.
-        for (header, _) in headers.values() {
-            self.mark.forgotten = self.mark.forgotten.max(header.mark.forgotten);
-        }
+        self.mark.forgotten = self.mark.forgotten.max(forgotten);
         if self.next_seq <= self.mark.forgotten {
             // The end of the log is lost. Frames of one segment are dense, so it cannot go on there.
             self.next_seq = self.mark.forgotten + 1;

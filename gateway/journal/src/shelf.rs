@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::disk::Disk;
 use crate::frame::{self, HEAD_BYTES, Head};
-use crate::header::{BLOCK, DATA_START, Header, Look, TAIL_BYTES};
+use crate::header::{BLOCK, DATA_START, Header, Look, MAGIC, TAIL_BYTES};
 use crate::recovery::Recovery;
 use crate::segments::{self, Segment, UNFINISHED};
 use crate::settings::Settings;
@@ -28,6 +28,8 @@ pub(crate) struct Shelf {
     pub bare: Vec<(u32, u64)>,
     pub next_slot: u32,
     pub last_generation: u32,
+    /// The most that any whole header says is forgotten, whatever became of its segment.
+    pub forgotten: u64,
 }
 
 struct File {
@@ -52,6 +54,8 @@ impl Shelf {
         let mut shelf = Shelf::default();
         let mut whole = Vec::new();
         let mut bare = Vec::new();
+        let mut begun = Vec::new();
+        let mut seen = Vec::new();
         let mut names: Vec<&String> = names.iter().collect();
         names.sort();
         for name in names {
@@ -72,22 +76,28 @@ impl Shelf {
                 if let Look::Header(header) = look {
                     // Also what was begun in vain has used up its generation.
                     shelf.last_generation = shelf.last_generation.max(header.generation);
+                    seen.push((header.epoch, header.mark.forgotten));
                 }
             }
             let has_tail = len == new_len || matches!(tail, Look::Header(_));
             let end_at = if has_tail { len.saturating_sub(TAIL_BYTES) } else { len };
             let file = File { slot, len, end_at };
+            let has_whole_tail = matches!(tail, Look::Header(_));
             let (look, is_first) = match first {
                 Look::Damaged => (believe(disk, &file, tail), false),
                 Look::Header(_) | Look::OtherVersion => (first, true),
             };
             match look {
                 Look::Header(header) => whole.push((file, header, is_first)),
+                Look::Damaged if is_begun(disk, &file, has_whole_tail) => begun.push(file),
                 Look::Damaged => bare.push(file),
                 Look::OtherVersion => recovery.files_foreign += 1,
             }
         }
         shelf.choose_epoch(&whole);
+        let ours = seen.into_iter().filter(|(epoch, _)| Some(*epoch) == shelf.epoch);
+        shelf.forgotten = ours.map(|(_, forgotten)| forgotten).max().unwrap_or(0);
+        shelf.free.extend(begun.into_iter().map(|file| (file.slot, file.len)));
         for (file, header, is_first) in whole {
             let is_double = shelf.segments.contains_key(&header.generation);
             if Some(header.epoch) != shelf.epoch || is_double {
@@ -175,6 +185,30 @@ fn believe(disk: &mut impl Disk, file: &File, tail: Look) -> Look {
         }
         Look::Header(_) | Look::OtherVersion | Look::Damaged => tail,
     }
+}
+
+/// Whether a file without a header that counts is a segment that was begun in vain; see `Journal::write_header`. What
+/// it held before was not needed any more. `has_whole_tail`: its second copy is whole, and none of its frames is there.
+fn is_begun(disk: &mut impl Disk, file: &File, has_whole_tail: bool) -> bool {
+    let mut window = Window::new(segments::name(file.slot), file.len);
+    let is_started = window.get(disk, 0, MAGIC.len()).is_some_and(|bytes| bytes == MAGIC);
+    if has_whole_tail {
+        return is_started;
+    }
+    // Without frames, the first copy is there before any of the second.
+    let end = if is_started { file.end_at } else { file.len };
+    let mut at = DATA_START;
+    if file.len <= at {
+        return false;
+    }
+    while at < end {
+        let part = (end - at).min(BLOCK) as usize;
+        if !window.get(disk, at, part).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0)) {
+            return false;
+        }
+        at += part as u64;
+    }
+    window.unreadable == 0
 }
 
 fn look_at_tail(disk: &mut impl Disk, name: &str, len: u64) -> Look {
