@@ -1,6 +1,6 @@
 //! Opening: which files are segments, in which order, what is in them, where to go on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::disk::Disk;
 use crate::error::Error;
@@ -39,6 +39,7 @@ impl<D: Disk> Journal<D> {
             free: shelf.free,
             next_slot: shelf.next_slot,
             last_generation: shelf.last_generation,
+            torn_slots: BTreeSet::new(),
             active: None,
             write_at: 0,
             kept: None,
@@ -177,6 +178,7 @@ impl<D: Disk> Journal<D> {
             self.segments.iter().filter(is_needless).map(|(generation, _)| *generation).collect();
         for generation in needless {
             if let Some(segment) = self.segments.remove(&generation) {
+                self.torn_slots.insert(segment.slot);
                 self.free.push_back((segment.slot, segment.file_len));
             }
         }
@@ -261,6 +263,7 @@ impl<D: Disk> Journal<D> {
             // Whether its header is durable nobody knows: it is begun again.
             let slot = (segment.slot, segment.file_len);
             self.segments.remove(&generation);
+            self.torn_slots.insert(slot.0);
             self.free.push_front(slot);
             return true;
         }

@@ -142,13 +142,20 @@ impl<D: Disk> Journal<D> {
         self.disk.read_at(&name, 0, &mut head).ok();
         self.disk.read_at(&name, DATA_START, &mut frame).ok();
         let is_whole = matches!(Header::look(&head), Look::Header(_));
-        let is_used = is_whole && frame != [0; HEAD_BYTES];
+        let is_used = is_whole && frame != [0; HEAD_BYTES] && !self.torn_slots.contains(&slot);
         let places = if is_used { [tail_at, 0] } else { [0, tail_at] };
         for at in places {
             let io = Error::io("write", &name);
             self.disk.write_at(&name, at, &bytes).map_err(io)?;
             self.counters.bytes_written += bytes.len() as u64;
+            // After a sync that failed, what can be read may not be what is there.
+            if at == 0 {
+                self.torn_slots.insert(slot);
+            }
             self.sync(&name)?;
+            if at == 0 {
+                self.torn_slots.remove(&slot);
+            }
         }
         Ok(())
     }
