@@ -65,7 +65,8 @@
 //! - A header is read from its second copy if the first is bad and frames of that generation follow; without either, the frames are tried with the
 //!   generations that are missing. A segment that a cut kept from being begun is no damage: its first copy is torn, or
 //!   all there is. A file with nothing good in it is copied (up to 64 KiB) and used again. Another
-//!   version, another epoch or a doubled generation is left alone and counted.
+//!   version or another epoch is left alone and counted; of a doubled generation the better file counts, the other is set
+//!   aside as `*.seg.double`.
 //! - A segment claims the seqs from its first one on: what stands there in an earlier segment is an older try. The
 //!   newest does not claim what it does not hold.
 //!

@@ -6,12 +6,15 @@ use crate::disk::Disk;
 use crate::frame::{self, HEAD_BYTES, Head};
 use crate::header::{BLOCK, DATA_START, Header, Look, MAGIC, TAIL_BYTES};
 use crate::recovery::Recovery;
+use crate::scan::Scanner;
 use crate::segments::{self, Segment, UNFINISHED};
 use crate::settings::Settings;
 use crate::window::Window;
 
 /// Generations that are tried on a segment without a header, the newest first.
 const GUESSES_MAX: usize = 64;
+/// Added to the name of a segment that is there twice.
+const DOUBLE: &str = ".double";
 /// Bytes hashed for it.
 const GUESS_BYTES_MAX: usize = 32 << 20;
 
@@ -31,6 +34,9 @@ pub(crate) struct Shelf {
     /// The most that any whole header says is forgotten, whatever became of its segment.
     pub forgotten: u64,
 }
+
+/// A file with a header that counts, and whether that is the first copy.
+type Whole = (File, Header, bool);
 
 struct File {
     slot: u32,
@@ -95,15 +101,19 @@ impl Shelf {
             }
         }
         shelf.choose_epoch(&whole);
+        let sorted = whole.len();
         let ours = seen.into_iter().filter(|(epoch, _)| Some(*epoch) == shelf.epoch);
         shelf.forgotten = ours.map(|(_, forgotten)| forgotten).max().unwrap_or(0);
         shelf.free.extend(begun.into_iter().map(|file| (file.slot, file.len)));
+        whole.retain(|(_, header, _)| Some(header.epoch) == shelf.epoch);
+        let ours = whole.len();
+        let whole = single(disk, whole);
+        recovery.files_foreign += (sorted - whole.len()) as u64;
+        if whole.len() < ours {
+            // Without it they are found again.
+            disk.sync_dir().ok();
+        }
         for (file, header, is_first) in whole {
-            let is_double = shelf.segments.contains_key(&header.generation);
-            if Some(header.epoch) != shelf.epoch || is_double {
-                recovery.files_foreign += 1;
-                continue;
-            }
             recovery.headers_restored += u64::from(!is_first);
             recovery.files_resized += u64::from(file.len != u64::from(settings.segment_bytes));
             let first_seq = header.first_seq;
@@ -117,7 +127,7 @@ impl Shelf {
         shelf
     }
 
-    fn choose_epoch(&mut self, whole: &[(File, Header, bool)]) {
+    fn choose_epoch(&mut self, whole: &[Whole]) {
         let mut votes: BTreeMap<u64, (usize, u32)> = BTreeMap::new();
         for (_, header, _) in whole {
             let vote = votes.entry(header.epoch).or_default();
@@ -174,6 +184,33 @@ impl Shelf {
             end_seq = Some(segment.first_seq.min(end_seq.unwrap_or(u64::MAX)));
         }
     }
+}
+
+/// Of two files of one generation the one with more good frames counts. The other gets another name, or it would count
+/// as soon as that one is used again, and what it claims is out of date by then.
+fn single(disk: &mut impl Disk, whole: Vec<Whole>) -> Vec<Whole> {
+    let mut best: BTreeMap<u32, Whole> = BTreeMap::new();
+    for next in whole {
+        let generation = next.1.generation;
+        let Some(known) = best.remove(&generation) else {
+            best.insert(generation, next);
+            continue;
+        };
+        let is_better = frames_in(disk, &next) > frames_in(disk, &known);
+        let (kept, other) = if is_better { (next, known) } else { (known, next) };
+        let name = segments::name(other.0.slot);
+        // A disk that refuses has it there again next time.
+        disk.rename(&name, &format!("{name}{DOUBLE}")).ok();
+        best.insert(generation, kept);
+    }
+    best.into_values().collect()
+}
+
+fn frames_in(disk: &mut impl Disk, (file, header, _): &Whole) -> usize {
+    let window = Window::new(segments::name(file.slot), file.end_at);
+    let (generation, first_seq) = (header.generation, header.first_seq);
+    let mut scanner = Scanner::new(window, generation, DATA_START, first_seq, u64::MAX);
+    std::iter::from_fn(|| scanner.next(disk)).count()
 }
 
 /// A second copy counts if frames of its generation are there. Alone, it may be left over from a segment that
