@@ -155,7 +155,7 @@ impl Shelf {
     /// A file without a header: its frames still say which generation they are of.
     fn guess(&mut self, disk: &mut impl Disk, file: File, recovery: &mut Recovery) {
         let known: BTreeSet<u32> = self.segments.keys().copied().collect();
-        let newest = known.last().copied().unwrap_or(GUESSES_MAX as u32);
+        let newest = known.last().copied().unwrap_or(GUESSES_MAX as u32 - 1);
         let guesses: Vec<u32> = (1..=newest + 1)
             .rev()
             .filter(|generation| !known.contains(generation))
@@ -167,7 +167,8 @@ impl Shelf {
                 self.put(generation, &file, at, seq);
             }
             None => {
-                self.free.push_back((file.slot, file.len));
+                // Zeros first: what is in it may be of a generation that comes again.
+                self.free.push_back((file.slot, 0));
                 self.bare.push((file.slot, file.len));
             }
         }
