@@ -100,6 +100,7 @@ mod quarantine;
 mod recovery;
 mod shelf;
 mod survey;
+mod verify;
 
 mod model;
 mod real;

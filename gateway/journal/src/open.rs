@@ -213,7 +213,7 @@ impl<D: Disk> Journal<D> {
     }
 
     /// Reads one segment; what is missing at its end is a hole, too.
-    fn read_segment(
+    pub(crate) fn read_segment(
         &mut self,
         generation: u32,
         tally: Tally,
@@ -349,7 +349,7 @@ impl<D: Disk> Journal<D> {
     }
 
     /// Adds a hole to the report and a copy of it to the quarantine.
-    fn report(&mut self, generation: u32, hole: Hole, quarantine: &mut Quarantine) {
+    pub(crate) fn report(&mut self, generation: u32, hole: Hole, quarantine: &mut Quarantine) {
         if hole.last_seq <= self.mark.forgotten {
             return;
         }
@@ -369,27 +369,5 @@ impl<D: Disk> Journal<D> {
             len: hole.end - hole.at,
             is_new,
         });
-    }
-
-    /// Reads one segment that `open` has not read and adds what it finds to [`Journal::recovery`]. For idle
-    /// moments after a start; `false` when all are read.
-    ///
-    /// # Errors
-    /// When the folder cannot be listed.
-    pub fn verify_next(&mut self) -> Result<bool, Error> {
-        let is_open = |(_, segment): &(&u32, &Segment)| !segment.is_verified;
-        let Some((generation, _)) = self.segments.iter().find(is_open) else {
-            return Ok(false);
-        };
-        let generation = *generation;
-        let names = self.disk.list().map_err(Error::io("list", "the folder"))?;
-        let bytes_max = self.settings.quarantine_bytes_max;
-        let mut quarantine = Quarantine::new(&mut self.disk, &names, bytes_max);
-        let (_, holes) = self.read_segment(generation, Tally::default(), false);
-        for hole in holes {
-            self.report(generation, hole, &mut quarantine);
-        }
-        self.recovery.quarantined_bytes += quarantine.bytes;
-        Ok(true)
     }
 }

@@ -27,7 +27,8 @@ impl Store {
             .map(|commit| (commit.id, commit.id.0))
             .collect();
         self.durable = up_to as u64;
-        Committed { up_to: CommitId(self.durable), frames, last_frame: self.durable }
+        let up_to = CommitId(self.durable);
+        Committed { up_to, frames, last_frame: self.durable, ..Committed::default() }
     }
 
     /// Two records at a time.
