@@ -227,6 +227,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
                 damage: entry.damage,
             });
         }
+        self.left_over_seq = last.as_ref().map(|(seq, _)| *seq);
         if last.is_some() {
             self.account_again(last);
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use tidegate_core::commit::{Commit, CommitId, LedgerLine, Waiting};
 use tidegate_core::record::{LossReason, StreamId};
-use tidegate_core::store::{Committed, Evict, Evicted, LossTotal};
+use tidegate_core::store::{Committed, Evict, Evicted};
 use tidegate_journal::{Disk, Journal, Ledger, Loss};
 
 use crate::checkpoint::Exports;
@@ -100,6 +100,8 @@ pub struct Store<D: Disk, S: Shelf> {
     /// The shelf has rows that nobody believes: it is reset before anything is written to it.
     pub(crate) is_stale: bool,
     pub(crate) has_written: bool,
+    /// The last of the frames that the disk did not take again at the start, until they are durable.
+    pub(crate) left_over_seq: Option<u64>,
     /// The start has found damage and told what it has cost; that is on its way to the journal.
     pub(crate) is_start_damaged: bool,
     pub(crate) counters: Counters,
@@ -137,6 +139,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             evicted: None,
             futile: None,
             is_stale: false,
+            left_over_seq: None,
             is_start_damaged: false,
             has_written: false,
             counters: Counters::default(),
@@ -321,22 +324,10 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             report(&mut self.committed, &flight);
             self.tell_damage(flight.damage.as_ref());
         }
-        self.forget();
-    }
-
-    /// The core hears at the start of what the start has found; of the rest it hears now.
-    fn tell_damage(&mut self, damage: Option<&Damage>) {
-        let lost = damage.map_or(&[][..], |damage| &damage.lost);
-        if lost.is_empty() || std::mem::take(&mut self.is_start_damaged) {
-            return;
+        if self.left_over_seq.take_if(|last| *last <= durable).is_some() {
+            self.committed.has_left_over = true;
         }
-        self.committed.damaged.extend(lost.iter().map(|lost| LossTotal {
-            stream: lost.stream,
-            reason: LossReason::Damaged,
-            records: lost.count,
-            bytes: 0,
-        }));
-        self.committed.ledger = lines(self.journal.ledger_ahead());
+        self.forget();
     }
 
     pub(crate) fn grow(&mut self, bytes: u64) {
@@ -356,8 +347,6 @@ impl<D: Disk, S: Shelf> Store<D, S> {
 }
 
 fn report(committed: &mut Committed, flight: &InFlight) {
-    // The store's own commits have no records.
-    committed.has_left_over |= flight.id.is_none() && !flight.commit.records.is_empty();
     if let Some(id) = flight.id {
         committed.up_to = id;
         if !flight.commit.records.is_empty() {
