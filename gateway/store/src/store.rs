@@ -89,7 +89,7 @@ pub struct Store<D: Disk, S: Shelf> {
     pub(crate) exports: Exports,
     pub(crate) in_flight: VecDeque<InFlight>,
     queue: VecDeque<Queued>,
-    committed: Committed,
+    pub(crate) committed: Committed,
     floor_now: i64,
     pub(crate) lanes: [Option<Lane>; 8],
     pub(crate) downsampled: Downsampled,
