@@ -16,8 +16,9 @@ use tidegate_tests::power_cut::{Cut, Disk, Image, Log, Op, Replay, cuts, every_c
 use tidegate_tests::programs::Placement;
 use tidegate_tests::upstream::{Books, Mood, Upstream};
 
-/// From the start on a disk until everything is upstream, on a busy machine.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// From the start on a disk until everything is upstream, on a busy machine; what is given up after the start is
+/// announced after some seconds more.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(4);
 /// Daemons that run at the same time.
