@@ -89,6 +89,8 @@ pub enum Ask {
     Answer {
         handler: Option<HandlerId>,
         answer: Answer,
+        /// It was not said before.
+        is_news: bool,
     },
     Settle(Settled),
 }

@@ -76,6 +76,8 @@ pub struct Desk {
     wanted: VecDeque<Wanted>,
     staged: BTreeMap<Digest, Reassembly>,
     said: VecDeque<Input>,
+    /// Warnings that whoever sends us things could repeat.
+    warnings: u64,
 }
 
 /// Who a gateway is and what it allows.
@@ -102,6 +104,7 @@ impl Desk {
             wanted: VecDeque::new(),
             staged: BTreeMap::new(),
             said: VecDeque::new(),
+            warnings: 0,
         }
     }
 
@@ -181,6 +184,12 @@ impl Desk {
             ToReleases::Sign(answer) => self.sign(&answer),
             ToReleases::Settle(settled) => self.settle(&settled),
         }
+    }
+
+    /// Whether one more warning is worth a line: the first ones, then fewer and fewer.
+    fn may_warn(&mut self) -> bool {
+        self.warnings += 1;
+        self.warnings <= 20 || self.warnings.is_power_of_two()
     }
 
     fn say(&mut self, id: ExamineId, examined: Examined) {

@@ -17,7 +17,12 @@ const WINDOW: Duration = Duration::from_secs(10);
 enum Kind {
     Failure,
     Log,
+    /// What became of orders, over all handlers: anybody may send some.
+    Release,
 }
+
+/// Stands for all handlers together.
+const RELEASES: HandlerId = HandlerId(u16::MAX);
 
 #[derive(Debug)]
 struct Window {
@@ -43,7 +48,11 @@ impl Reporter {
             Report::HandlerRejected { name, reason, .. } => {
                 error!(handler = name, reason, "handler cannot run here; the rest goes on");
             }
-            Report::Release(answer) => tell_release(&answer),
+            Report::Release(answer) => {
+                if self.may_tell(now, RELEASES, Kind::Release) {
+                    tell_release(&answer);
+                }
+            }
             Report::SafeMode => {
                 error!(
                     "the daemon restarted so often that no handler is started; records go on, pushes are taken (gateway.restarts_max)"
@@ -131,6 +140,7 @@ impl Reporter {
                 match kind {
                     Kind::Failure => warn!(handler, count, "more events failed since"),
                     Kind::Log => warn!(handler, count, "more log lines were left out since"),
+                    Kind::Release => warn!(count, "more orders, or steps of them, since"),
                 }
             }
         }

@@ -107,7 +107,8 @@ impl<D: Disk, S: Shelf> StoreDesk<D, S> {
             Ok(committed) => {
                 self.is_failing = false;
                 count = std::mem::take(&mut self.gathered);
-                if committed.up_to > self.durable || committed.has_leftovers {
+                let has_news = committed.has_left_over || !committed.damaged.is_empty();
+                if committed.up_to > self.durable || has_news {
                     self.durable = self.durable.max(committed.up_to);
                     self.said.push_back(Input::Committed(committed));
                 }

@@ -20,7 +20,8 @@ use crate::pusher::{Fleet, gateway};
 use crate::scratch::Scratch;
 
 pub const GATEWAY: &str = "gw-01";
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than the gateway's longest wait before it connects again.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// Control messages that are examined at once: beyond it the gateway drops, and the case would prove nothing.
 const AT_ONCE: usize = 12;
 

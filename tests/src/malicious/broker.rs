@@ -77,7 +77,9 @@ impl Broker {
                     self.bytes.clear();
                     self.filters.clear();
                     self.connections += 1;
-                    return;
+                    if self.greet(end) {
+                        return;
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     assert!(Instant::now() < end, "the gateway does not come");
@@ -86,6 +88,18 @@ impl Broker {
                 Err(error) => panic!("{error}"),
             }
         }
+    }
+
+    /// Waits for CONNECT and answers it. False when the gateway is gone again.
+    fn greet(&mut self, end: Instant) -> bool {
+        while self.client.is_some() && Instant::now() < end {
+            self.read();
+            if let Some(packet) = self.take_packet() {
+                self.answer(packet);
+                return self.client.is_some();
+            }
+        }
+        false
     }
 
     /// The next thing that the gateway publishes, if one comes in time.

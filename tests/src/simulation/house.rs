@@ -142,6 +142,11 @@ impl House {
         commits.sum()
     }
 
+    /// Lets the store do a piece of what it does when idle; whether that was all.
+    pub fn rest(&mut self) -> bool {
+        !self.desk.store().rest()
+    }
+
     /// Whether the store has nothing to do.
     pub fn is_stored(&mut self) -> bool {
         self.todo.is_empty() && self.desk.gathered() == 0

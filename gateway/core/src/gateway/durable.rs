@@ -145,9 +145,10 @@ impl Gateway {
         if core::mem::take(&mut self.store_failing) {
             self.report(Report::StoreWell);
         }
-        if committed.has_leftovers {
-            self.outbox.fall_behind();
+        if committed.has_left_over {
+            self.outbox.handle_left_over();
         }
+        self.outbox.handle_damage(&committed.damaged, &committed.ledger);
         let mut frames = committed.frames.iter().peekable();
         while let Some(held) = self.commits.poll_durable(committed.up_to) {
             while frames.next_if(|(id, _)| *id < held.id).is_some() {}

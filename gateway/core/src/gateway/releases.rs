@@ -162,7 +162,7 @@ impl Gateway {
                 Ask::Passed { handler } => self.schedule.pass(handler),
                 Ask::Undeploy { handler } => self.when_idle(handler, Pending::Undeploy),
                 Ask::Invoke { handler, message, invoke } => self.invoke(handler, message, invoke),
-                Ask::Answer { handler, answer } => self.answer(handler, answer),
+                Ask::Answer { handler, answer, is_news } => self.answer(handler, answer, is_news),
                 Ask::Settle(settled) => self.effects.push_back(Effect::Settle(settled)),
             }
         }
@@ -228,17 +228,18 @@ impl Gateway {
     }
 
     /// Says what there is to say: to people, and signed to whoever pushed.
-    fn answer(&mut self, handler: Option<HandlerId>, mut answer: Answer) {
+    fn answer(&mut self, handler: Option<HandlerId>, mut answer: Answer, is_news: bool) {
         if let Some(handler) = handler {
             answer.figures = self.deployments.figures(handler, self.fuel_per_ms);
         }
         match (&answer.release, &answer.stage, handler) {
-            (None, Stage::Rejected(refusal), Some(handler)) => {
+            (None, Stage::Rejected(refusal), Some(handler)) if !answer.version.is_empty() => {
                 let (name, reason) = (String::from(&*answer.handler), refusal.text.clone());
                 self.report(Report::HandlerRejected { handler, name, reason });
             }
-            (None, _, Some(_)) => {}
-            (Some(_), _, _) | (None, _, None) => self.report(Report::Release(answer.clone())),
+            (None, Stage::Active | Stage::SafeMode, _) => {}
+            _ if is_news => self.report(Report::Release(answer.clone())),
+            _ => {}
         }
         if self.control.is_known() {
             self.effects.push_back(Effect::Sign(answer));

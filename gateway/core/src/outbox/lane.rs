@@ -102,8 +102,8 @@ impl Lane {
         self.push(place, Arc::clone(record));
     }
 
-    /// Only the journal knows what comes next.
-    pub fn fall_behind(&mut self) {
+    /// What an earlier run left over has become durable, behind everything that this lane knows of.
+    pub fn handle_left_over(&mut self) {
         self.is_behind |= self.is_open();
     }
 

@@ -29,7 +29,7 @@ impl Releases {
         let handler = Arc::clone(name);
         let answer = Answer { handler, release, version, stage, figures: Figures::default() };
         entry.said = Some(answer.clone());
-        self.asks.push_back(Ask::Answer { handler: Some(entry.id), answer });
+        self.asks.push_back(Ask::Answer { handler: Some(entry.id), answer, is_news: true });
     }
 
     /// Whatever was under way is done: files may go, and the next order has its turn.
@@ -51,7 +51,7 @@ impl Releases {
         let handler = self.names.get(&name).map(|entry| entry.id);
         let (version, figures) = (String::new(), Figures::default());
         let answer = Answer { handler: name, release, version, stage, figures };
-        self.asks.push_back(Ask::Answer { handler, answer });
+        self.asks.push_back(Ask::Answer { handler, answer, is_news: true });
     }
 
     /// Says again what was said last.
@@ -60,7 +60,7 @@ impl Releases {
             return;
         };
         if let Some(answer) = current(entry, now) {
-            self.asks.push_back(Ask::Answer { handler: Some(entry.id), answer });
+            self.asks.push_back(Ask::Answer { handler: Some(entry.id), answer, is_news: false });
         }
     }
 
@@ -77,7 +77,7 @@ impl Releases {
             .filter_map(|entry| Some((entry.id, current(entry, now)?)))
             .collect();
         for (handler, answer) in answers {
-            self.asks.push_back(Ask::Answer { handler: Some(handler), answer });
+            self.asks.push_back(Ask::Answer { handler: Some(handler), answer, is_news: false });
         }
     }
 }

@@ -27,6 +27,7 @@ impl Desk {
         });
         if self.wanted.len() >= WANTED_MAX
             && let Some(oldest) = self.wanted.pop_front()
+            && self.may_warn()
         {
             warn!(handler = %oldest.opened.order.handler, "too many releases wait for chunks; this one must be pushed again");
         }
@@ -109,7 +110,9 @@ impl Desk {
             Put::Stored => {}
             Put::Duplicate => return Examined::Nothing,
             Put::Wrong(why) => {
-                warn!(%why, blob = digest.short(), "a chunk was refused");
+                if self.may_warn() {
+                    warn!(%why, blob = digest.short(), "a chunk was refused");
+                }
                 return Examined::Nothing;
             }
         }
@@ -131,7 +134,9 @@ impl Desk {
         let blob = match staged.finish() {
             Ok(blob) => blob,
             Err(error @ Unfinished::WrongDigest { .. }) => {
-                warn!(%error, "chunks were refused");
+                if self.may_warn() {
+                    warn!(%error, "chunks were refused");
+                }
                 self.files.unstage(digest);
                 let wants = |wanted: &&Wanted| wanted.blobs.iter().any(|b| b.digest == digest);
                 let wanted = self.wanted.iter().find(wants);

@@ -28,7 +28,10 @@ impl Desk {
                 self.drop_untrusted();
             }
             Ok(Rotated::Same | Rotated::Older) => {}
-            Err(error) => warn!(%error, code = error.code(), "a trust file was refused"),
+            Err(error) if self.may_warn() => {
+                warn!(%error, code = error.code(), "a trust file was refused");
+            }
+            Err(_) => {}
         }
         Examined::Nothing
     }

@@ -149,7 +149,7 @@ fn what_a_start_could_not_write_again_goes_when_it_is_durable() {
     bench.run("up f f f f f f f");
     assert_eq!(bench.run("f"), "send1~");
     bench.store.durable = 2;
-    let leftovers = Committed { last_frame: 2, has_leftovers: true, ..Committed::default() };
+    let leftovers = Committed { last_frame: 2, has_left_over: true, ..Committed::default() };
     bench.input(Input::Committed(leftovers));
     bench.run("d1");
     let seen = bench.run("f f f f f f f f");

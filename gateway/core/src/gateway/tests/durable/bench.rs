@@ -28,7 +28,7 @@ impl Store {
             .collect();
         self.durable = up_to as u64;
         let up_to = CommitId(self.durable);
-        Committed { up_to, frames, last_frame: self.durable, has_leftovers: false }
+        Committed { up_to, frames, last_frame: self.durable, ..Committed::default() }
     }
 
     /// Two records at a time.
