@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tidegate_core::Manifest;
 use tidegate_core::record::StreamId;
+use tidegate_core::release::Probation;
 use tidegate_core::stream::{Format, Streams};
 
 use crate::board::Board;
@@ -176,6 +177,8 @@ pub struct HandlerDir {
     pub dir: PathBuf,
     pub manifest: Manifest,
     pub module_path: PathBuf,
+    /// What a pushed version of it must show before it stays.
+    pub probation: Probation,
 }
 
 /// A `[[handler]]` of `gateway.toml`.

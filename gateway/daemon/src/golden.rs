@@ -1,13 +1,6 @@
-//! Golden events: what a release says it will do, tried before it runs. On a fresh instance with empty state, one after
-//! the other.
+//! Golden events: what a release says it will do, tried before it runs.
 
-use std::sync::Arc;
-
-use tidegate_core::job::{Event, EventOutcome, Failure, HandlerId, Job, JobId, Verdict};
-use tidegate_core::message::{Message, QoS};
-use tidegate_core::time::WallTime;
-use tidegate_core::topic::Topic;
-use tidegate_host::{Instance, Now, Step};
+use tidegate_host::{GoldenCase, GoldenExpect, Instance, check_golden};
 use tidegate_release::golden::{Case, Expect, Golden};
 
 /// Tries every case.
@@ -16,104 +9,18 @@ use tidegate_release::golden::{Case, Expect, Golden};
 /// The first one that does something else, and what.
 pub fn check(instance: &mut Instance, golden: &Golden) -> Result<(), String> {
     for (number, case) in golden.cases.iter().enumerate() {
-        check_case(instance, number, case)
+        check_golden(instance, number, &as_tried(case))
             .map_err(|why| format!("golden event {} on {:?}: {why}", number + 1, case.topic))?;
     }
     Ok(())
 }
 
-fn check_case(instance: &mut Instance, number: usize, case: &Case) -> Result<(), String> {
-    let topic = Topic::new(&case.topic).map_err(|error| format!("the topic {error}"))?;
-    let message = Message {
-        topic,
-        payload: case.payload.as_slice().into(),
-        qos: QoS::AtMostOnce,
-        retain: false,
-        dup: false,
-        source: Arc::from("golden"),
-        at: WallTime::default(),
-        hops: 0,
-        mark: None,
-    };
-    let id = number as u64 + 1;
-    let event = Event {
-        id,
-        message: Arc::new(message),
-        ticket: None,
-        attempt: 0,
-        first: number == 0,
-        invoke: None,
-    };
-    let job = Job { id: JobId(id), handler: HandlerId(0), events: vec![event] };
-    // One slice as long as the event may take: its fuel ends it, whatever it does.
-    let Step::Finished(mut outcome) = instance.start(job, u64::MAX, Now::default()) else {
-        return Err("it did not end".to_owned());
-    };
-    instance.tidy();
-    let outcome = outcome.events.pop().ok_or("it did not run")?;
-    compare(&outcome, &case.expect)
-}
-
-fn compare(outcome: &EventOutcome, expect: &[Expect]) -> Result<(), String> {
-    let fails = expect.contains(&Expect::Fails);
-    match &outcome.verdict {
-        Verdict::Failed(_) if fails => return Ok(()),
-        Verdict::Failed(failure) => return Err(format!("it failed: {}", told(failure))),
-        Verdict::Retry => return Err("it asked for a retry".to_owned()),
-        Verdict::Done if fails => return Err("it should fail, and did not".to_owned()),
-        Verdict::Done => {}
-    }
-    let mut publishes = outcome.publishes.iter();
-    let mut sends = outcome.sends.iter();
-    for expect in expect {
-        match expect {
-            Expect::Publish { topic, payload } => {
-                let publish = publishes
-                    .next()
-                    .ok_or_else(|| format!("it should publish on {topic:?}, and did not"))?;
-                if publish.topic.as_str() != topic || *publish.payload != **payload {
-                    return Err(format!(
-                        "it published {:?} on {:?}, not {:?} on {topic:?}",
-                        shown(&publish.payload),
-                        publish.topic.as_str(),
-                        shown(payload)
-                    ));
-                }
-            }
-            Expect::Send { stream, payload } => {
-                let send = sends
-                    .next()
-                    .ok_or_else(|| format!("it should send to {stream}, and did not"))?;
-                let id = tidegate_core::record::StreamId::of(stream.as_str());
-                if send.stream != id || *send.payload != **payload {
-                    return Err(format!(
-                        "it sent {:?}, not {:?}",
-                        shown(&send.payload),
-                        shown(payload)
-                    ));
-                }
-            }
-            Expect::Nothing | Expect::Fails => {}
-        }
-    }
-    match (publishes.next(), sends.next()) {
-        (None, None) => Ok(()),
-        (Some(publish), _) => Err(format!("it also published on {:?}", publish.topic.as_str())),
-        (None, Some(send)) => Err(format!("it also sent {:?}", shown(&send.payload))),
-    }
-}
-
-/// The beginning of a payload, for people.
-fn shown(payload: &[u8]) -> String {
-    String::from_utf8_lossy(&payload[..payload.len().min(80)]).into_owned()
-}
-
-fn told(failure: &Failure) -> String {
-    match failure {
-        Failure::Trap(name) | Failure::Quota(name) => format!("{}: {name}", failure.name()),
-        Failure::Returned(code) => format!("on_event returned {code}"),
-        Failure::OutOfFuel | Failure::Deadline | Failure::RetriesUsedUp | Failure::Quarantined => {
-            failure.name().to_owned()
-        }
-    }
+fn as_tried(case: &Case) -> GoldenCase<'_> {
+    let expect = case.expect.iter().map(|expect| match expect {
+        Expect::Publish { topic, payload } => GoldenExpect::Publish { topic, payload },
+        Expect::Send { stream, payload } => GoldenExpect::Send { stream: stream.as_str(), payload },
+        Expect::Nothing => GoldenExpect::Nothing,
+        Expect::Fails => GoldenExpect::Fails,
+    });
+    GoldenCase { topic: &case.topic, payload: &case.payload, expect: expect.collect() }
 }

@@ -4,4 +4,5 @@ mod house;
 mod malicious;
 mod refused;
 mod taken_back;
+mod tool;
 mod way;

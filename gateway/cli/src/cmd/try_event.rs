@@ -212,7 +212,7 @@ impl Bench {
 }
 
 /// Every stream that the manifest grants, as if the gateway had it.
-fn granted_streams(manifest: &Manifest) -> Result<Streams, Failure> {
+pub(super) fn granted_streams(manifest: &Manifest) -> Result<Streams, Failure> {
     let names: BTreeSet<&String> = manifest.grants.send.iter().collect();
     let stream = |name: &String| Stream {
         id: StreamId::of(name),
