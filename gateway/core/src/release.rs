@@ -109,8 +109,8 @@ pub struct ExamineId(pub u64);
 /// What is durable about pushed handlers, as it was found at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registered {
-    /// Who we are, in control topics.
-    pub gateway: String,
+    /// Who we are, in control topics. None: this gateway trusts nobody, and says and hears nothing there.
+    pub gateway: Option<String>,
     pub groups: Vec<String>,
     /// Of the registry's table, so that its next commit follows.
     pub version: u64,

@@ -64,11 +64,12 @@ pub fn open(
     let groups: BTreeSet<Name> =
         settings.groups.iter().map(|group| name(group)).collect::<Result<_, _>>()?;
     let caps = settings.board.host.caps;
+    let is_trusting = trust.is_some();
     let setting = Setting { gateway: name(&settings.id)?, groups, caps, trust };
     let blobs = files.blobs();
     let mut desk = Desk::new(files.clone(), identity, setting);
     let mut registered = Registered {
-        gateway: settings.id.clone(),
+        gateway: is_trusting.then(|| settings.id.clone()),
         groups: settings.groups.clone(),
         boot: boot(),
         uptime_ms: uptime_ms(),

@@ -15,7 +15,11 @@ fn nothing_gets_through() {
     assert!(report.refusals > 10, "some refusals are answered: {report:?}");
     // What is dropped before it is looked at proves nothing.
     let counters = bench.counters();
-    assert_eq!(counters.get("messages.dropped.unexamined").copied().unwrap_or(0), 0, "{counters:?}");
+    assert_eq!(
+        counters.get("messages.dropped.unexamined").copied().unwrap_or(0),
+        0,
+        "{counters:?}"
+    );
     assert_eq!(counters.get("messages.dropped.too-large"), Some(&1), "{counters:?}");
     assert!(report.grown_kib <= GROWN_KIB_MAX, "{report:?}");
 }

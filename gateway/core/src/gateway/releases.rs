@@ -116,7 +116,9 @@ impl Gateway {
     }
 
     pub(super) fn handle_registered(&mut self, registered: Registered) {
-        self.control.know(&registered.gateway, &registered.groups);
+        if let Some(gateway) = &registered.gateway {
+            self.control.know(gateway, &registered.groups);
+        }
         self.releases.handle_registered(registered);
         if self.releases.is_safe_mode() {
             self.report(Report::SafeMode);

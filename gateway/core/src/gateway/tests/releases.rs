@@ -54,7 +54,7 @@ impl House {
             commits: vec![],
             version: None,
         };
-        let registered = Registered { gateway: "gw".into(), ..registered };
+        let registered = Registered { gateway: Some("gw".into()), ..registered };
         house.input(Input::Registered(registered));
         house
     }
