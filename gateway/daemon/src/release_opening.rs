@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use tidegate_config::Settings;
 use tidegate_core::commit::StateChange;
 use tidegate_core::limits::Caps;
@@ -36,20 +36,26 @@ pub fn take_registry(tables: &mut Vec<StateChange>) -> Option<StateChange> {
 /// Opens all of it.
 ///
 /// # Errors
-/// When the trust file that is configured cannot be used, or the gateway's own key is damaged. A disk that cannot be
-/// written to is no error: then nothing is accepted.
+/// When the trust file that is configured cannot be used. A disk that cannot be written to is no error: then nothing is
+/// accepted. Nor is a damaged key of the gateway's own: it is set aside.
 pub fn open(
     settings: &Settings,
     registry: Option<StateChange>,
     seed: u64,
 ) -> anyhow::Result<OpenedReleases> {
     let data_dir = &settings.data_dir;
-    let files = Files::open(data_dir).or_else(|error| {
-        warn!(%error, "no folder for pushed handlers in {}", data_dir.display());
-        Ok::<_, anyhow::Error>(Files::lost(data_dir))
-    })?;
-    let identity = identity(data_dir, seed)?;
+    let files = Files::at(data_dir);
     let trust = trust(settings, &files)?;
+    let identity = match &trust {
+        Some(_) => {
+            if let Err(error) = files.make_folders() {
+                warn!(%error, "no folder for pushed handlers in {}", data_dir.display());
+            }
+            identity(data_dir, seed)?
+        }
+        // Nobody will hear of it, and nothing is pushed: nothing is written.
+        None => Identity::passing([0; 32], data_dir),
+    };
     match &trust {
         Some(trust) => info!(
             fleet = trust.fleet().as_str(),
@@ -157,13 +163,15 @@ fn find(files: &Files, caps: &Caps, digest: core::Digest) -> Option<Arc<Release>
 
 fn identity(data_dir: &Path, seed: u64) -> anyhow::Result<Identity> {
     match Identity::open(data_dir) {
-        Ok(identity) => Ok(identity),
-        Err(error) if error.kind() == std::io::ErrorKind::Other => {
-            bail!(
-                "the gateway's own key {} cannot be used: {error}; restore it, or remove it and tell those who \
-                 push that this gateway has a new one",
-                data_dir.join("gateway.key").display()
-            )
+        Ok((identity, None)) => Ok(identity),
+        Ok((identity, Some(damage))) => {
+            error!(
+                damage,
+                aside = %data_dir.join("gateway.key.damaged").display(),
+                "the gateway's own key could not be used and was set aside; it has a new one, and those who push will \
+                 ask about it: restore the old one from a backup, or let them pin the new one"
+            );
+            Ok(identity)
         }
         Err(error) => {
             warn!(%error, "no key in {}; answers are signed with one that lives until the daemon stops", data_dir.display());

@@ -43,6 +43,8 @@ pub struct Bench {
     pub broker: Broker,
     /// What runs: order, envelope and module.
     pub good: (Order, Vec<u8>),
+    /// Another handler's order. It is answered about that handler, and nothing else is.
+    fence: Vec<u8>,
     /// What must never run.
     pub evil: Handler,
     pub random: u64,
@@ -77,7 +79,11 @@ impl Bench {
         let good = says("good");
         let order = fleet.order(&good, "good", 5, gateway(GATEWAY));
         let envelope = fleet.sign(&order);
+        let fence = Handler::new("fence", "fence-in", handlers::guest("(i32.const 0)"));
+        let fence_order = fleet.order(&fence, "fence", 1, gateway(GATEWAY));
+        let fence_envelope = fleet.sign(&fence_order);
         let mut bench = Bench {
+            fence: fence_envelope,
             fleet,
             stranger: Fleet::new(99),
             broker,
@@ -97,10 +103,17 @@ impl Bench {
         let module = good.module;
         bench.send_blob(&module);
         bench.wait(|answer| matches!(answer.stage, Stage::Probation { .. }));
+        bench.send_fence();
+        bench.send_blob(&fence.module);
+        bench.wait(|answer| {
+            answer.handler.as_str() == "fence" && matches!(answer.stage, Stage::Probation { .. })
+        });
         for _ in 0..3 {
             bench.react();
         }
-        bench.wait(|answer| answer.stage == Stage::Active);
+        // Both have passed: nothing is said about either that nobody asked for.
+        bench.wait(|answer| answer.handler.as_str() == "p" && answer.stage == Stage::Active);
+        bench.wait(|answer| answer.handler.as_str() == "fence" && answer.stage == Stage::Active);
         bench
     }
 
@@ -178,17 +191,23 @@ impl Bench {
         self.fleet.order(&self.evil, "evil", seq, gateway(GATEWAY))
     }
 
-    /// Waits until everything before has been examined: the good order is answered again, behind it.
+    fn send_fence(&mut self) {
+        let envelope = self.fence.clone();
+        self.broker.send(&format!("tidegate/1/{GATEWAY}/release/fence"), &envelope, false);
+    }
+
+    /// Waits until everything before has been examined.
     pub fn fence(&mut self) {
         self.pending = 0;
-        self.send_good();
-        let since = self.counter;
-        self.wait(|answer| {
-            answer.counter > since
-                && answer.stage == Stage::Active
-                && answer.version.as_deref() == Some("good")
-                && answer.figures.events >= 3
-        });
+        self.send_fence();
+        self.wait(|answer| answer.handler.as_str() == "fence");
+    }
+
+    /// Hears the gateway out.
+    pub fn drain(&mut self) {
+        while let Some(received) = self.broker.next(Duration::from_millis(100)) {
+            self.take_answer(&received.topic, &received.payload);
+        }
     }
 
     /// What must hold, whatever came.

@@ -179,3 +179,19 @@ fn files_that_nothing_refers_to_go() {
     let counts = ["orders", "blobs", "staging"].map(|folder| count(&house.daemon, folder));
     assert_eq!(counts, [2, 2, 0], "the one that runs and the one before");
 }
+
+#[test]
+fn a_damaged_key_of_the_gateways_is_set_aside_and_the_start_goes_on() {
+    let mut house = House::start();
+    house.push(&says("p", "one"), "1");
+    house.pusher.wait_for("1", "probation");
+    let before = house.pusher.key;
+    house.daemon.process.kill();
+    let path = house.daemon.data().join("gateway.key");
+    std::fs::write(&path, b"\xff\0no key").expect("a writable file");
+    house.start_again();
+    assert!(house.pusher.key != before, "it has a new one");
+    house.pusher.wait_for("1", "probation");
+    assert!(path.with_file_name("gateway.key.damaged").exists());
+    assert_eq!(house.react("in", b"x", "out").as_deref(), Some(&b"one"[..]));
+}

@@ -32,25 +32,24 @@ pub struct Files {
 }
 
 impl Files {
-    /// Makes the folders in a data folder.
+    /// The folders in a data folder. Where they are not made, what is read is not there, and what is written an error.
+    pub fn at(data_dir: &Path) -> Files {
+        Files { root: data_dir.join("releases") }
+    }
+
+    /// Makes them, durably.
     ///
     /// # Errors
     /// When they cannot be made.
-    pub fn open(data_dir: &Path) -> io::Result<Files> {
-        let files = Files { root: data_dir.join("releases") };
-        for folder in [files.orders(), files.blobs(), files.staging()] {
+    pub fn make_folders(&self) -> io::Result<()> {
+        for folder in [self.orders(), self.blobs(), self.staging()] {
             if !folder.exists() {
                 fs::create_dir_all(&folder)?;
-                sync_folder(&files.root)?;
-                sync_folder(data_dir)?;
+                sync_folder(&self.root)?;
+                self.root.parent().map_or(Ok(()), sync_folder)?;
             }
         }
-        Ok(files)
-    }
-
-    /// Folders that could not be made: what is read is not there, what is written is an error.
-    pub fn lost(data_dir: &Path) -> Files {
-        Files { root: data_dir.join("releases") }
+        Ok(())
     }
 
     fn orders(&self) -> PathBuf {

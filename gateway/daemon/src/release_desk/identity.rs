@@ -10,6 +10,8 @@ use tidegate_release::keys::{KeyFile, SecretKey};
 use super::files::put;
 
 const KEY: &str = "gateway.key";
+/// A key that could not be used; the last one of them.
+const DAMAGED: &str = "gateway.key.damaged";
 const PUBLIC: &str = "gateway.pub";
 const COUNTER: &str = "gateway.counter";
 /// Numbers that are taken from the file at once: a write for so many answers. A start skips what was left of them.
@@ -25,27 +27,27 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads the key in a data folder, or makes one.
+    /// Reads the key in a data folder, or makes one. A damaged one is set aside, and said: with the new one nobody
+    /// believes our answers until somebody has looked.
     ///
     /// # Errors
-    /// When it cannot be read or written. A damaged one is an error too: with another key nobody would believe our
-    /// answers, and somebody should know.
-    pub fn open(folder: &Path) -> io::Result<Identity> {
+    /// When the folder cannot be read or written.
+    pub fn open(folder: &Path) -> io::Result<(Identity, Option<String>)> {
         let path = folder.join(KEY);
-        let key = match fs::read_to_string(&path) {
-            Ok(text) => match KeyFile::parse(&text) {
-                Ok(KeyFile::Plain(key)) => key,
-                Ok(KeyFile::Encrypted(_)) => {
-                    return Err(io::Error::other("the gateway's own key cannot have a passphrase"));
+        let (key, damage) = match fs::read(&path) {
+            Ok(bytes) => match parse(&bytes) {
+                Ok(key) => (key, None),
+                Err(damage) => {
+                    fs::rename(&path, folder.join(DAMAGED))?;
+                    (make(folder)?, Some(damage))
                 }
-                Err(error) => return Err(io::Error::other(error.to_string())),
             },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make(folder)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (make(folder)?, None),
             Err(error) => return Err(error),
         };
         let next = fs::read_to_string(folder.join(COUNTER)).ok();
         let next = next.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        Ok(Identity { key, folder: folder.to_owned(), next, until: next })
+        Ok((Identity { key, folder: folder.to_owned(), next, until: next }, damage))
     }
 
     /// One that lives as long as the process: for a disk that takes no key.
@@ -70,6 +72,17 @@ impl Identity {
         }
         self.next += 1;
         self.next
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<SecretKey, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    match KeyFile::parse(text) {
+        Ok(KeyFile::Plain(key)) => Ok(key),
+        Ok(KeyFile::Encrypted(_)) => {
+            Err("the gateway's own key cannot have a passphrase".to_owned())
+        }
+        Err(error) => Err(error.to_string()),
     }
 }
 
