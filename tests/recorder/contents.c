@@ -12,7 +12,7 @@ static int is_zero(const char *bytes, size_t count) {
 
 /* Records a write and makes it. `offset` -1: where the descriptor stands. */
 static ssize_t written(int fd, struct tracked *file, const void *data, size_t bytes, off64_t offset) {
-    if (is_faulty(&write_fault)) return -1;
+    if (is_faulty(&write_fault, file)) return -1;
     enter();
     struct stat now = checked(fd, file);
     /* A positional write appends too if the file was opened so (pwrite(2), BUGS). */
@@ -110,7 +110,7 @@ MAPPING(mmap64, off64_t)
         struct tracked *file = tracked(fd);                                                                            \
         if (!file) return real(fd, bytes);                                                                             \
         checked(fd, file);                                                                                             \
-        if (is_faulty(&write_fault)) return -1;                                                                        \
+        if (is_faulty(&write_fault, tracked(fd))) return -1;                                                           \
         DONE(real(fd, bytes), TRUNCATE, fd, NULL, 0, bytes, 0, NULL, 0);                                               \
     }
 LENGTH(ftruncate, off_t)
@@ -131,7 +131,7 @@ LENGTH_OF(truncate64, off64_t)
         REAL(name);                                                                                                    \
         if (!tracked(fd) || mode == FALLOC_FL_KEEP_SIZE) return real(fd, mode, offset, bytes);                         \
         if (mode) fail("this mode of fallocate is not recorded", NULL);                                                \
-        if (is_faulty(&write_fault)) return -1;                                                                        \
+        if (is_faulty(&write_fault, tracked(fd))) return -1;                                                           \
         DONE(real(fd, mode, offset, bytes), ALLOCATE, fd, NULL, offset, bytes, 0, NULL, 0);                            \
     }
 ALLOCATION(fallocate, off_t)
@@ -141,7 +141,7 @@ ALLOCATION(fallocate64, off64_t)
     int name(int fd, type offset, type bytes) {                                                                        \
         REAL(name);                                                                                                    \
         if (!tracked(fd)) return real(fd, offset, bytes);                                                              \
-        if (is_faulty(&write_fault)) return errno;                                                                     \
+        if (is_faulty(&write_fault, tracked(fd))) return errno;                                                        \
         DONE(real(fd, offset, bytes), ALLOCATE, fd, NULL, offset, bytes, 0, NULL, 0);                                  \
     }
 POSIX_ALLOCATION(posix_fallocate, off_t)
@@ -170,7 +170,7 @@ static int sync_ends(int fd, uint64_t number, int result) {
         if (!file) return real(fd);                                                                                    \
         checked(fd, file);                                                                                             \
         uint64_t number = sync_begins(fd);                                                                             \
-        return sync_ends(fd, number, is_faulty(&sync_fault) ? -1 : real(fd));                                          \
+        return sync_ends(fd, number, is_faulty(&sync_fault, file) ? -1 : real(fd));                                    \
     }
 SYNC(fsync)
 SYNC(fdatasync)

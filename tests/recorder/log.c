@@ -18,7 +18,7 @@ static int log_fd = -1;
 static uint64_t seq;
 
 struct fault write_fault, sync_fault;
-
+static const char *fault_below = "", *ill;
 
 static ssize_t raw_writev(int fd, const struct iovec *parts, int count) { return syscall(SYS_writev, fd, parts, count); }
 
@@ -37,7 +37,11 @@ static void forked(void) { pthread_mutex_init(&lock, NULL); }
 
 static void read_fault(struct fault *fault, const char *name, const char *text) {
     size_t bytes = strlen(name);
-    if (!text || strncmp(text, name, bytes) || text[bytes] != ':') return;
+    while (text && (strncmp(text, name, bytes) || text[bytes] != ':')) {
+        text = strchr(text, ',');
+        text += text != NULL;
+    }
+    if (!text) return;
     char *end;
     fault->from = strtol(text + bytes + 1, &end, 10);
     fault->to = *end == '+' ? LONG_MAX : fault->from;
@@ -46,8 +50,10 @@ static void read_fault(struct fault *fault, const char *name, const char *text) 
     fault->error = *end == ':' ? atoi(end + 1) : EIO;
 }
 
-int is_faulty(struct fault *fault) {
-    if (!fault->from) return 0;
+int is_spared(const char *inside) { return strncmp(inside, fault_below, strlen(fault_below)) != 0; }
+
+int is_faulty(struct fault *fault, struct tracked *file) {
+    if (!fault->from || file->is_spared || (ill && access(ill, F_OK))) return 0;
     long count = ++fault->count;
     if (count < fault->from || count > fault->to) return 0;
     errno = fault->error;
@@ -88,8 +94,11 @@ __attribute__((constructor)) static void start(void) {
     if (log_fd < 0) log_fd = opened;
     else syscall(SYS_close, opened);
     pthread_atfork(NULL, NULL, forked);
-    read_fault(&write_fault, "write", getenv("TIDEGATE_RECORD_FAULT"));
-    read_fault(&sync_fault, "sync", getenv("TIDEGATE_RECORD_FAULT"));
+    const char *fault = getenv("TIDEGATE_RECORD_FAULT");
+    read_fault(&write_fault, "write", fault);
+    read_fault(&sync_fault, "sync", fault);
+    if (fault && strchr(fault, '@')) fault_below = strchr(fault, '@') + 1;
+    ill = getenv("TIDEGATE_RECORD_ILL");
     enter();
     record(START, -1, NULL, 0, 0, 0, NULL, 0);
     leave();
@@ -154,10 +163,11 @@ struct stat checked(int fd, struct tracked *file) {
     return now;
 }
 
-void track(int fd, int flags) {
+void track(int fd, int flags, int is_spared) {
     struct stat now;
     if (fd >= FDS_MAX || fstat(fd, &now)) fail("a descriptor cannot be tracked", NULL);
     fds[fd].flags = flags;
+    fds[fd].is_spared = is_spared;
     fds[fd].device = now.st_dev;
     fds[fd].inode = now.st_ino;
     fds[fd].used = 1;

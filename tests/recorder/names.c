@@ -17,7 +17,7 @@
     enter();                                                                                                           \
     int fd = call;                                                                                                     \
     if (fd >= 0) {                                                                                                     \
-        track(fd, flags);                                                                                              \
+        track(fd, flags, is_spared(inside));                                                                           \
         record(OPEN, fd, inside, 0, flags, 0, NULL, 0);                                                                \
     }                                                                                                                  \
     int error = errno;                                                                                                 \
@@ -82,7 +82,7 @@ static int duplicated(int from, int to) {
     struct tracked *file = tracked(from);
     if (file && to >= 0) {
         enter();
-        track(to, file->flags);
+        track(to, file->flags, file->is_spared);
         record(DUP, from, NULL, 0, 0, to, NULL, 0);
         leave();
     }

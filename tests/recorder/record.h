@@ -5,7 +5,9 @@
  *   TIDEGATE_RECORD_LOG      the file that gets the records; several processes may share it
  *   TIDEGATE_RECORD_FAULT    optional: `write:17:28` fails the 17th write with errno 28, `write:17-20:28` that and
  *                            three more, `sync:5+:5` every sync from the 5th on with errno 5, in each process for
- *                            itself
+ *                            itself; `write:1+:5,sync:1+:5` both; with `@state/` at the end only those of files whose
+ *                            path in the folder begins so, and only those are counted
+ *   TIDEGATE_RECORD_ILL      optional: calls fail only while there is a file of this name
  *
  * A write is recorded before it is made, everything else after it has succeeded, and both under one lock: what
  * stands before a record in the log was done before it. A sync has two records, so that it is known which writes
@@ -68,6 +70,7 @@ struct head {
 struct tracked {
     atomic_int used;
     int flags;
+    int is_spared; /* no call fails */
     dev_t device;
     ino_t inode;
 };
@@ -109,12 +112,14 @@ void leave(void);
 /* Writes a record, inside the lock; gives its seq. */
 uint64_t record(enum op op, int fd, const char *path, int64_t offset, int64_t length, int64_t result, const void *data,
                 size_t data_bytes);
-/* Whether this call is to fail; errno is set then. */
-int is_faulty(struct fault *fault);
+/* Whether this call on a file is to fail; errno is set then. */
+int is_faulty(struct fault *fault, struct tracked *file);
+/* Whether no call is to fail on what is at this place in the folder. */
+int is_spared(const char *inside);
 /* Whether `path`, seen from `at`, is the folder or below it; then `inside` is the way from the folder. */
 int is_inside(int at, const char *path, char inside[PATH_MAX]);
 /* Takes a new descriptor in, inside the lock. */
-void track(int fd, int flags);
+void track(int fd, int flags, int is_spared);
 /* What is known of a descriptor; NULL when it is of no interest. */
 struct tracked *tracked(int fd);
 /* A descriptor is about to be closed. */

@@ -198,7 +198,7 @@ pub fn write_config(scratch: &Scratch, local: &Local, handlers: &[PathBuf], more
         Local::Broker(address) => format!("broker = \"mqtt://{address}\""),
     };
     let mut text = format!(
-        "[gateway]\nid = \"gw-01\"\ndata_dir = \"{}\"\nboard = \"dev\"\n\n[local]\n{local}\n",
+        "[gateway]\nid = \"gw-01\"\ndata_dir = \"{}\"\nboard = \"dev\"\nrestarts_max = 0\n\n[local]\n{local}\n",
         data.display()
     );
     for folder in handlers {

@@ -20,7 +20,7 @@ pub mod subject;
 #[cfg(test)]
 mod tests;
 
-pub use cuts::{Cut, cuts, every_cut};
+pub use cuts::{Cut, cuts, every_cut, header_cuts};
 pub use disk::Disk;
 pub use image::{Image, Mood};
 pub use log::{Content, Log, Op, Record};

@@ -17,6 +17,22 @@ pub fn memory(pid: u32) -> Option<Memory> {
     Some(Memory { rss_kb: kb(&status, "VmRSS:")?, peak_kb: kb(&status, "VmHWM:")? })
 }
 
+/// Resident memory of `pid` and of the processes that it has started, each with all that they share.
+pub fn memory_of_all(pid: u32) -> Option<Memory> {
+    let mut all = memory(pid)?;
+    for task in fs::read_dir(format!("/proc/{pid}/task")).ok()? {
+        let path = task.ok()?.path().join("children");
+        // A thread, or a child, may end between the listing and the reading.
+        for child in fs::read_to_string(path).unwrap_or_default().split_whitespace() {
+            if let Some(memory) = child.parse().ok().and_then(memory_of_all) {
+                all.rss_kb += memory.rss_kb;
+                all.peak_kb += memory.peak_kb;
+            }
+        }
+    }
+    Some(all)
+}
+
 fn kb(status: &str, key: &str) -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with(key))?;
     line.split_whitespace().nth(1)?.parse().ok()
@@ -72,6 +88,7 @@ mod tests {
         let own = std::process::id();
         let memory = memory(own).expect("we are running");
         assert!(memory.rss_kb > 100 && memory.peak_kb >= memory.rss_kb, "{memory:?}");
+        assert!(memory_of_all(own).expect("we are running").rss_kb > 100);
         let before = cpu_ns(own).expect("we are running");
         let mut sum = 0u64;
         while cpu_ns(own).expect("we are running") < before + 5_000_000 {

@@ -10,6 +10,7 @@ mod ending;
 mod handlers;
 mod house;
 mod random;
+mod troubles;
 mod upstream;
 mod weather;
 mod world;

@@ -25,6 +25,8 @@ pub enum Mood {
     Away,
     /// When it answers CONNECT with "not authorised".
     Refuses,
+    /// When it says that it has kept a session, which nobody has asked for, and takes everything.
+    OtherSession,
     /// When it hangs up at each PUBLISH, unacked.
     HangsUp,
     /// When it accepts the connection and says nothing, ever.

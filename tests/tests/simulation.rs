@@ -9,11 +9,14 @@ fn seeds() -> std::ops::Range<u64> {
     from.parse().expect("a number")..to.parse().expect("a number")
 }
 
+/// Seeds that have found something: records of a tail that a read-only disk did not take again.
+const KEPT: [u64; 2] = [431, 3012];
+
 #[test]
 fn every_promise_holds_in_every_seed() {
     let mut all = Stats::default();
     let folders = Folders::write();
-    for seed in seeds() {
+    for seed in seeds().chain(KEPT) {
         let stats = run(&folders, seed, 3_000).unwrap_or_else(|violation| panic!("{violation}"));
         all.add(&stats);
     }

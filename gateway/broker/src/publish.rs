@@ -186,7 +186,9 @@ fn keep(
     counters: &mut Counters,
     now: Timestamp,
 ) {
-    if message.retain && !retained.set(message, properties, limits, now) {
+    // Chunks of what is pushed: whoever pushes keeps them, and here they would take memory for nothing.
+    let is_chunk = message.topic.as_str().starts_with("tidegate/1/blob/");
+    if message.retain && !is_chunk && !retained.set(message, properties, limits, now) {
         counters.drop(DropReason::RetainedFull);
     }
 }

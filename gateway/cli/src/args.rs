@@ -64,6 +64,11 @@ impl Args {
         self.options.iter().filter(same).map(|(_, value)| &value[..]).collect()
     }
 
+    /// Every word, in order.
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
+
     /// The one word that a command takes.
     ///
     /// # Errors

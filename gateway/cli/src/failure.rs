@@ -19,6 +19,10 @@ pub enum Kind {
     Usage,
     /// When a module or an input is wrong (EX_DATAERR).
     Data,
+    /// When no broker can be reached (EX_UNAVAILABLE).
+    Unreachable,
+    /// When the broker is there and no gateway has answered in time (EX_TEMPFAIL).
+    Silent,
     /// When handler.toml or a board is wrong (EX_CONFIG).
     Config,
 }
@@ -30,6 +34,8 @@ impl Kind {
             Kind::Failed => 1,
             Kind::Usage => 64,
             Kind::Data => 65,
+            Kind::Unreachable => 69,
+            Kind::Silent => 75,
             Kind::Config => 78,
         }
     }
@@ -46,6 +52,14 @@ impl Failure {
 
     pub fn data(text: impl Into<String>) -> Failure {
         Failure { kind: Kind::Data, text: text.into() }
+    }
+
+    pub fn unreachable(text: impl Into<String>) -> Failure {
+        Failure { kind: Kind::Unreachable, text: text.into() }
+    }
+
+    pub fn silent(text: impl Into<String>) -> Failure {
+        Failure { kind: Kind::Silent, text: text.into() }
     }
 
     pub fn config(text: impl Into<String>) -> Failure {

@@ -3,10 +3,16 @@
 
 pub mod args;
 pub mod board;
+pub mod broker;
 pub mod cmd;
+mod columns;
 mod demo;
 mod duration;
 pub mod failure;
+mod key_files;
+mod passphrase;
+pub mod push;
 mod shown;
 mod sizes;
+pub mod state;
 pub mod toolchain;

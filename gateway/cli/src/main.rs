@@ -55,20 +55,22 @@ fn run(command: &Command, words: Vec<String>) -> ExitCode {
 }
 
 fn help(command: &Command) -> String {
-    format!("{}\n\nUsage: tidegate {}\n\n{}", command.about, command.usage, command.help)
+    // What several commands share stands in one place.
+    let text = command.help.replace("@BROKER@", tidegate::broker::HELP);
+    format!("{}\n\nUsage: tidegate {}\n\n{text}", command.about, command.usage)
 }
 
 fn overview() -> String {
     let mut text = String::from(
-        "tidegate: makes, builds and tries Tidegate handlers, and plans gateways for them\n\nUsage:\n",
+        "tidegate: makes, builds, tries and pushes Tidegate handlers, and plans gateways for them\n\nUsage:\n",
     );
     for command in COMMANDS {
         text.push_str(&format!("  tidegate {:<45} {}\n", command.usage, command.about));
     }
     text.push_str(
         "\n  -h, --help       this text, or a command's\n  -V, --version    version, commit, target, features\n\n\
-         Exit status: 0 done; 1 tried and failed; 64 the command line is wrong; 65 a module or an\n\
-         input is wrong; 78 handler.toml or a board is wrong.\n",
+         Exit status: 0 done; 1 tried and failed; 64 the command line is wrong; 65 a module, a key or an\n\
+         input is wrong; 69 no broker; 75 no gateway answered; 78 handler.toml or a board is wrong.\n",
     );
     text
 }

@@ -73,7 +73,14 @@ fn hosted(payload: &[u8], path: &str) -> Answers {
         hops: 0,
         mark: None,
     };
-    let event = Event { id: 1, message: Arc::new(message), ticket: None, attempt: 0, first: true };
+    let event = Event {
+        id: 1,
+        message: Arc::new(message),
+        ticket: None,
+        attempt: 0,
+        first: true,
+        invoke: None,
+    };
     let job = Job { id: JobId(1), handler: HandlerId(0), events: vec![event] };
     let Step::Finished(outcome) = instance.start(job, u64::MAX, Now::default()) else {
         panic!("it parked");

@@ -42,6 +42,7 @@ pub fn explain(settings: &Settings) -> String {
             store.quota_mb, store.commit_ms, store.lazy_ms
         ),
     );
+    line("pushes", &pushes(settings));
     upstream::explain(settings, &mut line);
     for entry in &settings.handlers {
         line("", "");
@@ -63,6 +64,14 @@ pub fn explain(settings: &Settings) -> String {
         line("warning", &warning.to_string());
     }
     out
+}
+
+fn pushes(settings: &Settings) -> String {
+    let Some(trust) = &settings.trust else {
+        return "none: there is no [trust]".to_owned();
+    };
+    let groups: Vec<String> = settings.groups.iter().map(|g| format!(", group:{g}")).collect();
+    format!("to {}{}, signed as {} says", settings.id, groups.concat(), trust.display())
 }
 
 fn ready(handler: &HandlerDir, line: &mut impl FnMut(&str, &str)) {
@@ -172,6 +181,11 @@ pub fn explain_json(settings: &Settings) -> String {
         ("uplink", upstream::uplink_json(settings)),
         ("streams", upstream::streams_json(settings)),
         ("forwards", upstream::forwards_json(settings)),
+        (
+            "trust",
+            settings.trust.as_ref().map_or(Json::Null, |path| Json::text(path.to_string_lossy())),
+        ),
+        ("groups", Json::texts(settings.groups.iter())),
         ("handlers", Json::List(settings.handlers.iter().map(entry_json).collect())),
         ("warnings", problems_json(&settings.warnings)),
     ])

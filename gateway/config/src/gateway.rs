@@ -1,6 +1,7 @@
 //! From `gateway.toml`, and all it leads to, to [`Settings`].
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +19,12 @@ use crate::settings::{HandlerDir, HandlerEntry, Settings};
 use crate::store::store;
 use crate::streams::{odd_grant, streams};
 use crate::uplink::uplink;
+
+/// A gateway asks its broker for each of them.
+const GROUPS_MAX: usize = 16;
+/// Beyond ten nobody waits for it.
+const RESTARTS: RangeInclusive<u64> = 0..=10;
+const RESTARTS_DEFAULT: u8 = 3;
 
 /// Reads `gateway.toml`, the board it names and the `handler.toml` of each of its handlers.
 ///
@@ -38,6 +45,10 @@ fn settings(root: &Table<'_>, folder: &Path) -> Option<Settings> {
     let table = root.table("gateway");
     let id = id(&table);
     let data_dir = data_dir(&table, folder);
+    let groups = groups(&table);
+    let restarts_max = table.number("restarts_max", &RESTARTS, "");
+    let restarts_max = restarts_max.map_or(RESTARTS_DEFAULT, |at| at.value as u8);
+    let trust = trust(root, folder);
     let board = board(&table, folder);
     let local = local(&root.table("local"), id.as_deref(), folder);
     let store = store(&root.table("store"));
@@ -79,6 +90,9 @@ fn settings(root: &Table<'_>, folder: &Path) -> Option<Settings> {
     Some(Settings {
         id: id?,
         data_dir: data_dir?,
+        groups,
+        restarts_max,
+        trust,
         board: board?,
         local: local?,
         store,
@@ -87,6 +101,43 @@ fn settings(root: &Table<'_>, folder: &Path) -> Option<Settings> {
         handlers: entries,
         warnings: Vec::new(),
     })
+}
+
+/// The groups that a gateway belongs to: what is pushed to one of them is for it, too.
+fn groups(table: &Table<'_>) -> Vec<String> {
+    let mut groups = Vec::new();
+    for written in table.texts("groups", "\"boilers\"") {
+        if !is_name(written.value) {
+            written.place.wrong(format!(
+                "{:?} is not a group's name; use 1 to 32 of a-z, 0-9 and -",
+                written.value
+            ));
+        } else if !groups.iter().any(|group| group == written.value) {
+            groups.push(written.value.to_owned());
+        }
+    }
+    if groups.len() > GROUPS_MAX {
+        table
+            .place("groups")
+            .wrong(format!("names {} groups; use at most {GROUPS_MAX}", groups.len()));
+    }
+    groups
+}
+
+/// The trust file. What is in it is checked when the daemon starts.
+fn trust(root: &Table<'_>, folder: &Path) -> Option<PathBuf> {
+    if !root.has("trust") {
+        return None;
+    }
+    let table = root.table("trust");
+    let written = table.need_text("file", "\"trust\"")?;
+    let path = folder.join(written.value);
+    if !path.is_file() {
+        written
+            .place
+            .wrong(format!("{} is not there; `tidegate trust init` makes one", path.display()));
+    }
+    Some(path)
 }
 
 fn id(table: &Table<'_>) -> Option<String> {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tidegate_core::Manifest;
 use tidegate_core::manifest::{Grants, HandlerLimits, Isolation, React, is_control, is_name};
+use tidegate_core::release::Probation;
 use tidegate_core::topic::Filter;
 
 use crate::board::{Board, HostLimits};
@@ -20,6 +21,8 @@ use crate::settings::HandlerDir;
 const FILE: &str = "handler.toml";
 /// The version of a handler is shown in tables and will be part of topics.
 const VERSION_BYTES_MAX: usize = 32;
+/// A month: whoever wants to watch a version for longer watches its figures.
+const PROBATION_S_MAX: u64 = 31 * 86_400;
 /// First bytes of a WebAssembly module: magic and version 1 (core specification 5.5.16).
 const MODULE_MAGIC: [u8; 8] = *b"\0asm\x01\0\0\0";
 
@@ -49,11 +52,13 @@ pub(crate) fn read_within(dir: &Path, limits: &HostLimits) -> Result<HandlerDir,
         "; a handler is a folder with handler.toml and its module: `tidegate new NAME` makes one";
     let source = Source::open(&dir.join(FILE), missing)?;
     let (handler, _) = source.read(|root| {
+        let probation = probation(&root.table("probation"));
         let (manifest, module) = manifest(root, limits)?;
         Some(HandlerDir {
             dir: dir.to_path_buf(),
             manifest,
             module_path: source.folder().join(module),
+            probation,
         })
     })?;
     Ok(handler)
@@ -256,7 +261,30 @@ fn limits(table: &Table<'_>, board: &HostLimits) -> HandlerLimits {
 }
 
 fn narrow(value: u64) -> u32 {
-    u32::try_from(value).expect("it is at most the board's limit, which is a u32")
+    u32::try_from(value).expect("its limit is a u32")
+}
+
+/// What a pushed version must show before it stays. 0 is: no bound; of `events`, that time alone decides.
+fn probation(table: &Table<'_>) -> Probation {
+    let any = u64::from(u32::MAX);
+    let number = |key, range: std::ops::RangeInclusive<u64>, default: u64| {
+        table.number(key, &range, "").map_or(default, |at| at.value)
+    };
+    let default = Probation::DEFAULT;
+    let uptime_s = number("uptime_s", 1..=PROBATION_S_MAX, default.uptime_ms / 1000);
+    let per_mille = number("failed_per_mille_max", 0..=1000, default.failed_per_mille_max.into());
+    Probation {
+        events: narrow(number("events", 0..=any, default.events.into())),
+        uptime_ms: uptime_s * 1000,
+        failed_per_mille_max: u16::try_from(per_mille).expect("the range lies within a u16"),
+        deadline_misses_max: narrow(number(
+            "deadline_misses_max",
+            0..=any,
+            default.deadline_misses_max.into(),
+        )),
+        p99_us_max: narrow(number("p99_us_max", 0..=any, default.p99_us_max.into())),
+        memory_kib_max: narrow(number("memory_kib_max", 0..=any, default.memory_kib_max.into())),
+    }
 }
 
 fn config(table: &Table<'_>, board: &HostLimits) -> BTreeMap<String, String> {

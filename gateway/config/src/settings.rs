@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tidegate_core::Manifest;
 use tidegate_core::record::StreamId;
+use tidegate_core::release::Probation;
 use tidegate_core::stream::{Format, Streams};
 
 use crate::board::Board;
@@ -21,6 +22,12 @@ pub struct Settings {
     pub id: String,
     /// May not be there yet; the folder it lies in is.
     pub data_dir: PathBuf,
+    /// Groups that a push may be addressed to: `[a-z0-9-]{1,32}` each.
+    pub groups: Vec<String>,
+    /// Quick restarts of the daemon after which no handler is started; 0: always started.
+    pub restarts_max: u8,
+    /// Whose pushes are taken. Without it nobody's are.
+    pub trust: Option<PathBuf>,
     pub board: Board,
     pub local: Local,
     pub store: StoreSettings,
@@ -170,6 +177,8 @@ pub struct HandlerDir {
     pub dir: PathBuf,
     pub manifest: Manifest,
     pub module_path: PathBuf,
+    /// What a pushed version of it must show before it stays.
+    pub probation: Probation,
 }
 
 /// A `[[handler]]` of `gateway.toml`.

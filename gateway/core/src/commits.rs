@@ -34,6 +34,8 @@ pub struct Held {
     pub records: Vec<Arc<Record>>,
     /// Messages that were forwarded: their credits come back now.
     pub forwarded: Vec<Arc<Message>>,
+    /// The registry's state up to this version.
+    pub registry: Option<u64>,
 }
 
 /// One handler's newest values, since its last commit.
@@ -155,6 +157,13 @@ impl Commits {
     /// A message that became a record as it is.
     pub fn forwarded(&mut self, message: Arc<Message>) {
         self.held.forwarded.push(message);
+    }
+
+    /// A row of the registry, as of its `version`: it goes with the open commit.
+    pub fn register(&mut self, now: Timestamp, table: &Arc<str>, version: u64, row: Change) {
+        self.write(now, table, version, [row].into());
+        self.take_state(table);
+        self.held.registry = Some(version);
     }
 
     pub fn lose(&mut self, lost: Lost) {

@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 
 use crate::job::{Event, EventOutcome, HandlerId, Verdict};
 use crate::manifest::{Manifest, React};
+use crate::release::Figures;
+use crate::releases::Spread;
 use crate::topic::Filter;
 
 /// What a handler has done since the start.
@@ -26,6 +28,8 @@ struct Handler {
     manifest: Arc<Manifest>,
     name: Arc<str>,
     counters: HandlerCounters,
+    spread: Spread,
+    memory_kib: u32,
     checked: bool,
     subscribed: bool,
 }
@@ -39,9 +43,36 @@ pub struct Deployments {
 impl Deployments {
     pub fn insert(&mut self, id: HandlerId, manifest: Arc<Manifest>) {
         let name = Arc::from(manifest.name.as_str());
-        let counters = HandlerCounters::default();
-        self.handlers
-            .insert(id, Handler { manifest, name, counters, checked: false, subscribed: false });
+        let handler = Handler {
+            manifest,
+            name,
+            counters: HandlerCounters::default(),
+            spread: Spread::default(),
+            memory_kib: 0,
+            checked: false,
+            subscribed: false,
+        };
+        self.handlers.insert(id, handler);
+    }
+
+    /// What a handler's version has done so far. `fuel_per_ms` is the machine's pace; none: not measured yet.
+    pub fn figures(&self, id: HandlerId, fuel_per_ms: Option<u64>) -> Figures {
+        let Some(handler) = self.handlers.get(&id) else {
+            return Figures::default();
+        };
+        let p99_fuel = handler.spread.p99();
+        let p99_us = fuel_per_ms.map(|pace| p99_fuel.saturating_mul(1000).div_ceil(pace.max(1)));
+        Figures {
+            events: handler.counters.events,
+            failed: handler.counters.failed,
+            fuel: handler.counters.fuel,
+            p99_us: p99_us.unwrap_or(0),
+            memory_kib: handler.memory_kib,
+        }
+    }
+
+    pub fn has_name(&self, name: &str) -> bool {
+        self.handlers.values().any(|handler| &*handler.name == name)
     }
 
     pub fn remove(&mut self, id: HandlerId) {
@@ -97,6 +128,8 @@ impl Deployments {
         counters.failed += u64::from(matches!(result.verdict, Verdict::Failed(_)));
         counters.publishes += result.publishes.len() as u64;
         counters.fuel += result.fuel_used;
+        handler.spread.count(result.fuel_used);
+        handler.memory_kib = handler.memory_kib.max(result.memory_kib);
     }
 
     /// Counts one event that did not run because of the quarantine.

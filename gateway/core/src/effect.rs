@@ -7,8 +7,9 @@ use crate::commit::Commit;
 use crate::job::{Failure, HandlerId, Job, LogLine};
 use crate::message::{AckTo, Message, SourceId};
 use crate::record::{LossReason, Refusal, Sending};
+use crate::release::{Answer, ExamineId, Settled, Version};
 use crate::store::{Evict, Fetch};
-use crate::topic::Filter;
+use crate::topic::{Filter, Topic};
 
 /// One thing to do. A driver does it; it does not choose.
 #[derive(Debug)]
@@ -16,7 +17,30 @@ pub enum Effect {
     /// Load and check a handler's module. Answered by [`crate::Input::Checked`].
     Check {
         handler: HandlerId,
+        version: Version,
     },
+    /// From the next job on, run what was checked last for this handler, with the handler's state.
+    Switch {
+        handler: HandlerId,
+    },
+    /// Let a handler's instance go. Its state stays with its name.
+    Undeploy {
+        handler: HandlerId,
+    },
+    /// Verify a control message, whoever sent it. Answered by [`crate::Input::Examined`].
+    Examine {
+        id: ExamineId,
+        topic: Topic,
+        payload: Arc<[u8]>,
+    },
+    /// Sign what the gateway says about a handler. Answered by [`crate::Input::Signed`].
+    Sign(Answer),
+    /// An order has been followed: files that nothing refers to any more may go.
+    Settle(Settled),
+    /// Ask upstream for control messages, on this connection.
+    ListenUpstream(Filter),
+    /// Tell upstream, retained, what the gateway says.
+    TellUpstream(Arc<Message>),
     /// Run a job. Answered by [`crate::Input::Outcome`].
     Run(Job),
     /// Publish on the local side.
@@ -58,6 +82,10 @@ pub enum Report {
     HandlerActive { handler: HandlerId, name: String },
     /// When a handler cannot run here, and why.
     HandlerRejected { handler: HandlerId, name: String, reason: String },
+    /// When a pushed release, or an order about one, has come a step further.
+    Release(Answer),
+    /// When no handler is started, because the daemon restarted so often in so short a time.
+    SafeMode,
     /// When one event of a handler failed.
     EventFailed { handler: HandlerId, event_id: u64, failure: Failure },
     /// When a handler failed so often in a row that it is stopped for a while.
@@ -99,17 +127,20 @@ pub enum DropReason {
     TooLarge,
     /// When it had come before, under the same id of its sender's.
     Repeated,
+    /// When it was a control message, and too many were being examined.
+    Unexamined,
 }
 
 impl DropReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [DropReason; 6] = [
+    pub const ALL: [DropReason; 7] = [
         DropReason::GatewayFull,
         DropReason::LineFull,
         DropReason::Loop,
         DropReason::LocalDown,
         DropReason::TooLarge,
         DropReason::Repeated,
+        DropReason::Unexamined,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -120,6 +151,7 @@ impl DropReason {
             DropReason::LocalDown => "local-down",
             DropReason::TooLarge => "too-large",
             DropReason::Repeated => "repeated",
+            DropReason::Unexamined => "unexamined",
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The hub's logic: hands inputs to the machines and their answers on. The only file that knows two
 //! machines at once.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::commit::{LedgerLine, Waiting};
 use crate::commits::Commits;
+use crate::control::Control;
 use crate::deploy::{Deployments, HandlerCounters};
 use crate::drops::Drops;
 use crate::effect::{DropReason, Effect, Report};
@@ -18,6 +19,7 @@ use crate::local::{Local, LocalSide};
 use crate::message::Message;
 use crate::outbox::pace::Pace;
 use crate::outbox::{Backlogged, Outbox, UplinkState};
+use crate::releases::Releases;
 use crate::routes::Routes;
 use crate::schedule::{Phase, Schedule};
 use crate::seen::SeenWindow;
@@ -27,7 +29,13 @@ use crate::time::Timestamp;
 mod durable;
 mod handlers;
 mod messages;
+mod releases;
 mod upstream;
+
+use releases::Pending;
+
+/// Refused control messages a second that are answered: whoever floods us must not flood others through us.
+const REFUSALS_PER_S: u32 = 50;
 
 /// What is durable and what goes upstream: the meaning of `[store]`, `[uplink]`, `[[stream]]` and `[[forward]]`.
 #[derive(Clone, Debug)]
@@ -61,12 +69,20 @@ pub struct Gateway {
     routes: Routes,
     schedule: Schedule,
     deployments: Deployments,
+    control: Control,
+    releases: Releases,
+    /// Lines that change hands when their job has ended.
+    pending: BTreeMap<HandlerId, Pending>,
+    /// The machine's pace, once it is measured.
+    fuel_per_ms: Option<u64>,
     seen: SeenWindow,
     drops: Drops,
     commits: Commits,
     outbox: Outbox,
     /// How many dead letters may still be written.
     letters: Pace,
+    /// How many refused control messages may still be answered.
+    refusals: Pace,
     /// The store has failed and has not made anything durable since.
     store_failing: bool,
     /// When the latest input came.
@@ -87,9 +103,14 @@ impl Gateway {
             routes: Routes::new(limits.filters_max),
             schedule: Schedule::new(limits),
             deployments: Deployments::default(),
+            control: Control::default(),
+            releases: Releases::new(limits.failures_max),
+            pending: BTreeMap::new(),
+            fuel_per_ms: None,
             seen: SeenWindow::new(commits.seen_max),
             drops: Drops::default(),
             letters: Pace::new(outbox.dead_letters_per_s),
+            refusals: Pace::new(REFUSALS_PER_S),
             commits: Commits::new(commits),
             outbox: Outbox::new(outbox, streams, has_uplink, seed),
             store_failing: false,
@@ -110,7 +131,15 @@ impl Gateway {
             }
             Input::SourceGone { source } => self.intake.forget(source),
             Input::Deploy { handler, manifest } => self.handle_deploy(handler, manifest),
-            Input::Checked { handler, result } => self.handle_checked(handler, result),
+            Input::Checked { handler, release, result } => {
+                self.releases.handle_checked(handler, release, result);
+            }
+            Input::Registered(registered) => self.handle_registered(registered),
+            Input::FromUpstream { topic, payload } => self.handle_from_upstream(topic, payload),
+            Input::Examined { id, examined } => self.handle_examined(id, examined),
+            Input::Signed { topic, payload, retain } => self.handle_signed(topic, payload, retain),
+            Input::Pace { fuel_per_ms } => self.fuel_per_ms = Some(fuel_per_ms),
+            Input::Told(message) => self.control.told(&message),
             Input::Outcome(outcome) => self.handle_outcome(now, outcome),
             Input::LocalUp { session_present } => self.handle_local_up(now, session_present),
             Input::LocalDown { reason } => {
@@ -134,10 +163,13 @@ impl Gateway {
                 }
             }
             Input::Stopping => {
+                self.releases.handle_stop();
+                self.pump_releases();
                 self.commits.take_all();
                 self.outbox.handle_stop();
             }
         }
+        self.pump_releases();
         self.pump();
         self.resume_sources();
     }
@@ -148,6 +180,8 @@ impl Gateway {
         self.commits.handle_timeout(now);
         self.outbox.handle_timeout(now);
         self.schedule.handle_timeout(now);
+        self.end_probations(now);
+        self.pump_releases();
         if self.local.handle_timeout(now) {
             self.effects.push_back(Effect::ConnectLocal);
         }
@@ -158,6 +192,7 @@ impl Gateway {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let lines = [self.schedule.poll_timeout(), self.local.poll_timeout()];
         let durable = [self.commits.poll_timeout(), self.outbox.poll_timeout()];
+        let durable = durable.into_iter().chain([self.releases.poll_timeout()]);
         lines.into_iter().chain(durable).flatten().min()
     }
 

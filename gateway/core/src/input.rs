@@ -7,7 +7,9 @@ use crate::job::{HandlerId, Outcome};
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, SourceId};
 use crate::record::Refusal;
+use crate::release::{Digest, ExamineId, Examined, Registered};
 use crate::store::{Committed, Evicted, Fetched, Restored};
+use crate::topic::Topic;
 
 /// One thing that happened. Together with time, this is all the core ever learns.
 #[derive(Debug)]
@@ -24,8 +26,9 @@ pub enum Input {
     SourceGone { source: SourceId },
     /// When a handler is to run here from now on. Answered by [`crate::Effect::Check`].
     Deploy { handler: HandlerId, manifest: Arc<Manifest> },
-    /// When a runner has loaded and checked a handler's module, or refused it with a reason.
-    Checked { handler: HandlerId, result: Result<(), String> },
+    /// When a runner has loaded and checked a handler's module, or refused it with a reason. `release` is none for one
+    /// of the configuration.
+    Checked { handler: HandlerId, release: Option<Digest>, result: Result<(), String> },
     /// When a job has ended.
     Outcome(Outcome),
     /// When the local side is ready: the front door listens, or the foreign broker has taken our session.
@@ -34,6 +37,18 @@ pub enum Input {
     LocalDown { reason: String },
     /// When the store has been opened, once, before any job runs.
     Restored(Restored),
+    /// When the pushed handlers have been found in the store, once, before any handler is deployed.
+    Registered(Registered),
+    /// When upstream has delivered a control message.
+    FromUpstream { topic: Topic, payload: Arc<[u8]> },
+    /// When a control message has been examined.
+    Examined { id: ExamineId, examined: Examined },
+    /// When an answer has been signed: what goes out, and whether brokers keep it.
+    Signed { topic: Topic, payload: Arc<[u8]>, retain: bool },
+    /// When upstream has taken what the gateway says.
+    Told(Arc<Message>),
+    /// When the machine's pace has been measured: fuel that it uses in a millisecond.
+    Pace { fuel_per_ms: u64 },
     /// When commits have become durable.
     Committed(Committed),
     /// When the store cannot make commits durable at the moment, and why. It goes on trying.

@@ -32,6 +32,17 @@ pub struct Event {
     pub attempt: u16,
     /// The first event this version of the handler sees.
     pub first: bool,
+    /// Present when a person sent it to this handler alone, and wants to know what came of it.
+    pub invoke: Option<Invoke>,
+}
+
+/// What a person asks for beside the event itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invoke {
+    /// Names it in the answer.
+    pub nonce: [u8; 16],
+    /// Nothing that the event does is to be visible.
+    pub is_dry: bool,
 }
 
 /// What a runner is asked to do. The events run in order; the run ends early at a retry.
@@ -64,6 +75,8 @@ pub struct EventOutcome {
     /// Log lines beyond the limit.
     pub logs_dropped: u32,
     pub fuel_used: u64,
+    /// The guest's memory when it ended.
+    pub memory_kib: u32,
 }
 
 /// How one event ended.

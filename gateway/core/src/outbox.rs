@@ -12,7 +12,7 @@ use crate::limits::OutboxLimits;
 use crate::planted::{Bug, planted};
 use crate::reconnect::Reconnect;
 use crate::record::{LossReason, PRIORITY_MAX, Place, Record, Stamp, StreamId};
-use crate::store::{Fetched, Restored};
+use crate::store::{Fetched, LossTotal, Restored};
 use crate::stream::{Streams, WhenFull};
 use crate::time::Timestamp;
 
@@ -237,6 +237,18 @@ impl Outbox {
                 .expect("every priority has an open lane");
             lane.join(place, record, is_up, bytes_max);
         }
+    }
+
+    /// Frames that an earlier run left over have become durable: their records are read from the journal.
+    pub fn handle_left_over(&mut self) {
+        for lane in &mut self.lanes {
+            lane.handle_left_over();
+        }
+    }
+
+    /// The store has found damage, and what it has cost is in the ledger.
+    pub fn handle_damage(&mut self, damaged: &[LossTotal], ledger: &[LedgerLine]) {
+        self.losses.handle_evicted(damaged, ledger);
     }
 
     /// Every commit up to this frame has been handled.

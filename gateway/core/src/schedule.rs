@@ -32,6 +32,10 @@ struct Line {
     quarantines: u32,
     /// No event has run yet.
     fresh: bool,
+    /// It changes hands: nothing runs until it is started again.
+    held: bool,
+    /// One event a job: each is judged before the next.
+    alone: bool,
 }
 
 /// What a finished job means for its line.
@@ -82,6 +86,8 @@ impl Schedule {
             failures: 0,
             quarantines: 0,
             fresh: true,
+            held: true,
+            alone: false,
         };
         self.lines.insert(handler, line);
     }
@@ -93,14 +99,58 @@ impl Schedule {
         self.lines.remove(&handler).map(|line| line.waiting).unwrap_or_default()
     }
 
-    /// The line may run: its module is loaded, or its wait is over.
-    pub fn start(&mut self, handler: HandlerId) {
+    /// The line runs another version from now on: nothing that the one before did is held against it. Not while a job
+    /// runs. `alone`: one event a job.
+    pub fn start(&mut self, handler: HandlerId, alone: bool) {
+        self.ready.retain(|ready| *ready != handler);
+        self.wakes.retain(|(_, wake)| *wake != handler);
+        if let Some(line) = self.lines.get_mut(&handler) {
+            (line.held, line.alone, line.fresh) = (false, alone, true);
+            (line.failures, line.quarantines) = (0, 0);
+        }
+        self.go_on(handler);
+    }
+
+    /// What waits may run.
+    fn go_on(&mut self, handler: HandlerId) {
         if let Some(line) = self.lines.get_mut(&handler) {
             line.phase = Phase::Idle;
-            if !line.waiting.is_empty() {
+            if !line.waiting.is_empty() && !line.held {
                 self.ready.push_back(handler);
             }
         }
+    }
+
+    /// Nothing more runs in this line until [`Schedule::start`]; a job that runs may end.
+    pub fn hold(&mut self, handler: HandlerId) {
+        self.ready.retain(|ready| *ready != handler);
+        if let Some(line) = self.lines.get_mut(&handler) {
+            line.held = true;
+        }
+    }
+
+    /// Events need not run one by one any more.
+    pub fn pass(&mut self, handler: HandlerId) {
+        if let Some(line) = self.lines.get_mut(&handler) {
+            line.alone = false;
+        }
+    }
+
+    /// A job's events go back to the head of the line, as if they had not run.
+    pub fn put_back(&mut self, job: Job) {
+        let handler = job.handler;
+        if let Some(line) = self.lines.get_mut(&handler) {
+            for mut event in job.events.into_iter().rev() {
+                event.attempt = 0;
+                line.waiting.push_front(event);
+            }
+            line.held = true;
+            line.phase = Phase::Idle;
+        }
+    }
+
+    pub fn is_running(&self, handler: HandlerId) -> bool {
+        matches!(self.phase(handler), Some(Phase::Running(_)))
     }
 
     pub fn phase(&self, handler: HandlerId) -> Option<Phase> {
@@ -123,7 +173,8 @@ impl Schedule {
         let Some(line) = self.lines.get_mut(&handler) else {
             return;
         };
-        if (line.phase == Phase::Idle || planted(Bug::TwoJobsAtOnce)) && line.waiting.is_empty() {
+        let may = (line.phase == Phase::Idle && !line.held) || planted(Bug::TwoJobsAtOnce);
+        if may && line.waiting.is_empty() {
             self.ready.push_back(handler);
         }
         line.waiting.push_back(event);
@@ -138,7 +189,8 @@ impl Schedule {
         let handler = self.ready.pop_front()?;
         let line = self.lines.get_mut(&handler)?;
         // After a failure the next message is on trial: alone, so that a broken handler fails few.
-        let most = if line.failures > 0 { 1 } else { self.limits.batch_messages_max };
+        let is_one = line.failures > 0 || line.alone;
+        let most = if is_one { 1 } else { self.limits.batch_messages_max };
         let count = line.waiting.len().min(most);
         let mut events = self.spare.pop().unwrap_or_default();
         events.extend(line.waiting.drain(..count));
@@ -208,7 +260,7 @@ impl Schedule {
             self.wakes.insert((until, handler));
         } else {
             line.phase = Phase::Idle;
-            if !line.waiting.is_empty() {
+            if !line.waiting.is_empty() && !line.held {
                 self.ready.push_back(handler);
             }
         }
@@ -238,119 +290,10 @@ impl Schedule {
     pub fn handle_timeout(&mut self, now: Timestamp) {
         while let Some((_, handler)) = self.wakes.first().filter(|(at, _)| *at <= now).copied() {
             self.wakes.pop_first();
-            self.start(handler);
+            self.go_on(handler);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::message::{Message, QoS};
-    use crate::time::WallTime;
-    use crate::topic::Topic;
-    use alloc::string::String;
-    use alloc::sync::Arc;
-
-    const H: HandlerId = HandlerId(1);
-
-    fn event(id: u64) -> Event {
-        let message = Message {
-            topic: Topic::new("a").expect("a topic"),
-            payload: Arc::from(&b""[..]),
-            qos: QoS::AtMostOnce,
-            retain: false,
-            dup: false,
-            source: Arc::from("s"),
-            at: WallTime::default(),
-            hops: 0,
-            mark: None,
-        };
-        Event { id, message: Arc::new(message), ticket: None, attempt: 0, first: false }
-    }
-
-    /// Runs a script: `+N` a message, `ok`/`fail`/`retry` how the next event of the running job ends (`!` ends the
-    /// job), `tN` time. Writes down which events each job had and what a finished job meant.
-    #[track_caller]
-    fn check(script: &str, expect: &str) {
-        let limits =
-            Limits { batch_messages_max: 2, failures_max: 2, retries_max: 2, ..Limits::DEV };
-        let mut schedule = Schedule::new(limits);
-        let (mut now, mut job, mut verdicts) = (Timestamp(0), None::<Job>, Vec::new());
-        let mut seen = String::new();
-        schedule.insert(H);
-        schedule.start(H);
-        for word in script.split_whitespace() {
-            match word.split_at(1) {
-                ("+", id) => schedule.push(H, event(id.parse().expect("an id"))),
-                ("t", ms) => {
-                    now = Timestamp(ms.parse().expect("a time"));
-                    schedule.handle_timeout(now);
-                }
-                ("!", _) => {
-                    let job = job.take().expect("a job");
-                    let mut outcome = Outcome { job, events: core::mem::take(&mut verdicts) };
-                    let finished = schedule.finish(now, &mut outcome);
-                    if let Some(wait) = finished.quarantined {
-                        seen += &alloc::format!("quarantine {} ", wait.as_millis());
-                    }
-                    if finished.released {
-                        seen += "released ";
-                    }
-                    assert_eq!(outcome.events.len(), outcome.job.events.len());
-                }
-                _ => {
-                    let verdict = match word {
-                        "ok" => Verdict::Done,
-                        "retry" => Verdict::Retry,
-                        _ => Verdict::Failed(Failure::Trap("unreachable")),
-                    };
-                    verdicts.push(EventOutcome { verdict, ..EventOutcome::default() });
-                }
-            }
-            if job.is_none() {
-                job = schedule.poll_job();
-                if let Some(job) = &job {
-                    let ids: Vec<String> = job
-                        .events
-                        .iter()
-                        .map(|e| alloc::format!("{}{}", e.id, if e.attempt > 0 { "'" } else { "" }))
-                        .collect();
-                    seen += &alloc::format!("[{}] ", ids.join(" "));
-                }
-            }
-        }
-        assert_eq!(seen.trim_end(), expect, "{script}");
-    }
-
-    #[test]
-    fn runs_one_job_at_a_time_in_order() {
-        check("+1 +2 +3 +4 ok !", "[1] [2 3]");
-        check("+1 ok ! +2", "[1] [2]");
-    }
-
-    #[test]
-    fn a_retry_blocks_the_line_until_its_time() {
-        check("+1 +2 +3 ok ! retry ! +4 t99 t100", "[1] [2 3] [2' 3]");
-        check("+1 retry ! t100 retry ! t200 t300 retry !", "[1] [1'] [1']");
-        check("+1 retry ! t100 retry ! t300 retry ! +2", "[1] [1'] [1'] [2]");
-    }
-
-    #[test]
-    fn failures_in_a_row_lead_to_quarantine_and_one_trial() {
-        check("+1 fail ! +2 ok ! +3 fail !", "[1] [2] [3]");
-        check("+1 fail ! +2 fail ! +3 t999 t1000", "[1] [2] quarantine 1000 [3]");
-        check(
-            "+1 fail ! +2 fail ! +3 +4 t1000 fail ! t2999 t3000",
-            "[1] [2] quarantine 1000 [3] quarantine 2000 [4]",
-        );
-        check(
-            "+1 fail ! +2 fail ! +3 +4 t1000 retry ! +5 t1100 ok ! ok ok !",
-            "[1] [2] quarantine 1000 [3] [3'] released [4 5]",
-        );
-        check(
-            "+1 fail ! +2 fail ! +3 +4 t1000 ok ! ok !",
-            "[1] [2] quarantine 1000 [3] released [4]",
-        );
-    }
-}
+mod tests;

@@ -34,6 +34,12 @@ pub struct Committed {
     pub frames: Vec<(CommitId, u64)>,
     /// The last durable frame.
     pub last_frame: u64,
+    /// Frames of an earlier run are among them, before all others, that were not durable when the store was opened:
+    /// their records are there to be fetched.
+    pub has_left_over: bool,
+    /// What damage has cost that was found since the start, and the whole ledger with it if it has cost anything.
+    pub damaged: Vec<LossTotal>,
+    pub ledger: Vec<LedgerLine>,
 }
 
 /// Asks for records of one priority.

@@ -47,9 +47,10 @@ pub enum Args {
         config: PathBuf,
         json: bool,
     },
-    /// Look whether a folder of state can be read: the daemon asks itself, in a process of its own.
-    ProbeStore {
+    /// Keep the folder of state, for the daemon that has started this process.
+    StateShelf {
         dir: PathBuf,
+        cache_mb: u64,
     },
     Help,
     Version,
@@ -61,11 +62,15 @@ pub enum Args {
 /// One sentence that says what is wrong.
 pub fn parse(args: impl Iterator<Item = String>) -> Result<Args, String> {
     let mut args = args.peekable();
-    if args.next_if(|arg| arg == "probe-store").is_some() {
-        return match (args.next().as_deref(), args.next(), args.next()) {
-            (Some("--dir"), Some(dir), None) => Ok(Args::ProbeStore { dir: PathBuf::from(dir) }),
-            (..) => Err("probe-store needs --dir DIR".to_owned()),
-        };
+    if args.next_if(|arg| arg == "state-shelf").is_some() {
+        let words: Vec<String> = args.collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if let ["--cache-mb", mb, "--dir", dir] = words[..]
+            && let Ok(cache_mb) = mb.parse()
+        {
+            return Ok(Args::StateShelf { dir: PathBuf::from(dir), cache_mb });
+        }
+        return Err("state-shelf needs --cache-mb N --dir DIR".to_owned());
     }
     let check = args.next_if(|arg| arg == "check").is_some();
     let (mut config, mut level, mut json) = (None, None, false);
@@ -128,8 +133,9 @@ mod tests {
         check("--config a --jsn", Err("`--jsn` is not an option here"));
         check("--config a --json", Err("`--json` is not an option here"));
         check("check --config a --log info", Err("`--log` is not an option here"));
-        check("probe-store", Err("probe-store needs --dir DIR"));
-        check("probe-store --dir d e", Err("probe-store needs --dir DIR"));
+        for words in ["", "--dir d", "--cache-mb x --dir d", "--cache-mb 2 --dir d e"] {
+            check(&format!("state-shelf {words}"), Err("state-shelf needs --cache-mb N --dir DIR"));
+        }
         check("--config a check", Err("`check` is not an option here"));
     }
 
@@ -143,6 +149,7 @@ mod tests {
         );
         check("check --json --config a.toml", Ok(Args::Check { config, json: true }));
         check("check --help", Ok(Args::Help));
-        check("probe-store --dir d", Ok(Args::ProbeStore { dir: PathBuf::from("d") }));
+        let shelf = Args::StateShelf { dir: PathBuf::from("d"), cache_mb: 2 };
+        check("state-shelf --cache-mb 2 --dir d", Ok(shelf));
     }
 }

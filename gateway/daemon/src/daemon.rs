@@ -26,13 +26,15 @@ use crate::counters;
 use crate::front_door::FrontDoor;
 use crate::hub::{Hub, Local};
 use crate::local_client::{LocalClient, Target};
-use crate::runner::{Runner, Source};
+use crate::release_driver::ReleaseDriver;
+use crate::release_opening::{self, OpenedReleases};
+use crate::runner::Runner;
 use crate::shell::Shell;
 use crate::store_driver::StoreDriver;
 use crate::store_opening;
 use crate::threads::Threads;
 use crate::tls::Trust;
-use crate::turns::{LocalDriver, Turns};
+use crate::turns::{Drivers, LocalDriver, Turns};
 use crate::uplink::Uplink;
 
 /// What runs may take to end after SIGTERM; systemd's patience is far longer.
@@ -55,7 +57,12 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     clock.set_floor(opened.restored.floor_unix_us);
     let streams = Arc::clone(&settings.streams);
     let mut runner = Runner::new(board.host.caps, streams, u64::from(board.runner.slice_us), seed);
-    opened.tables.into_iter().for_each(|state| runner.restore(state));
+    let mut tables = opened.tables;
+    let registry = release_opening::take_registry(&mut tables);
+    let OpenedReleases { desk, registered, blobs } =
+        release_opening::open(&settings, registry, seed)?;
+    runner.set_blobs(blobs);
+    tables.into_iter().for_each(|state| runner.restore(state));
     let (side, local) = match &settings.local {
         LocalSettings::FrontDoor { .. } => {
             (LocalSide::FrontDoor, Local::FrontDoor(Box::new(Broker::new(board.door))))
@@ -65,6 +72,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let gateway = Gateway::new(board.core_limits, side, durability(&settings), seed);
     let shell = Shell::new(clock, Hub::new(gateway, local, runner));
     shell.input(Input::Restored(opened.restored));
+    shell.input(Input::Registered(registered));
     deploy(&settings, &shell);
     let driver = open_local(&settings, &shell).await?;
     let threads =
@@ -77,7 +85,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         spawn_local(control.serve(listener));
         file
     });
-    spawn_local(Turns::new(Rc::clone(&shell), driver, threads, store, uplink).run());
+    let releases = ReleaseDriver::start(desk);
+    let drivers = Drivers { threads, store, uplink, releases };
+    spawn_local(Turns::new(Rc::clone(&shell), driver, drivers).run());
     spawn_local(watch_clock(Rc::clone(&shell)));
 
     wait_for_stop(&shell).await?;
@@ -146,8 +156,7 @@ fn deploy(settings: &Settings, shell: &Shell) {
             HandlerEntry::Ready(dir) => {
                 let manifest = Arc::new(dir.manifest.clone());
                 let module_path = dir.module_path.clone();
-                let source = Source { module_path, manifest: Arc::clone(&manifest) };
-                shell.with_hub(|hub| hub.runner().add_source(handler, source));
+                shell.with_hub(|hub| hub.runner().add_module(&manifest.name, module_path));
                 shell.input(Input::Deploy { handler, manifest });
             }
             HandlerEntry::Broken { name, problems, .. } => {

@@ -15,6 +15,7 @@ use tidegate_core::{Effect, Gateway, Input, Message, Report, Timestamp};
 use tidegate_host::Now;
 use tracing::debug;
 
+use crate::release_desk::ToReleases;
 use crate::runner::{Done, Runner};
 
 /// What the local-client driver is to do next with an existing broker.
@@ -40,6 +41,10 @@ pub enum ToUplink {
     Connect,
     Drop,
     Send(Sending),
+    /// Ask for control messages.
+    Listen(Filter),
+    /// Publish this, retained, beside the records.
+    Tell(Arc<Message>),
 }
 
 /// The local side.
@@ -60,6 +65,8 @@ pub struct Hub {
     store: VecDeque<ToStore>,
     /// For the uplink. Bounded by its window.
     uplink: VecDeque<ToUplink>,
+    /// For the release desk. Bounded by the core: so many messages are examined at once, and answers follow from them.
+    releases: VecDeque<ToReleases>,
     durable: Durable,
 }
 
@@ -74,8 +81,16 @@ pub struct Durable {
 
 impl Hub {
     pub fn new(gateway: Gateway, local: Local, runner: Runner) -> Hub {
-        let (reports, store, uplink) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
-        Hub { gateway, local, runner, reports, store, uplink, durable: Durable::default() }
+        Hub {
+            gateway,
+            local,
+            runner,
+            reports: VecDeque::new(),
+            store: VecDeque::new(),
+            uplink: VecDeque::new(),
+            releases: VecDeque::new(),
+            durable: Durable::default(),
+        }
     }
 
     pub fn gateway(&self) -> &Gateway {
@@ -173,6 +188,17 @@ impl Hub {
         self.uplink.pop_front()
     }
 
+    /// The next thing for the release desk to do.
+    pub fn poll_releases(&mut self) -> Option<ToReleases> {
+        self.releases.pop_front()
+    }
+
+    /// The machine's pace has been measured.
+    pub fn calibrate(&mut self, now: Timestamp, fuel_per_ms: u64) {
+        self.runner.calibrate(fuel_per_ms);
+        self.gateway.handle_input(now, Input::Pace { fuel_per_ms });
+    }
+
     fn take_door_events(&mut self, now: Timestamp) {
         let Local::FrontDoor(broker) = &mut self.local else {
             return;
@@ -195,7 +221,16 @@ impl Hub {
 
     fn apply(&mut self, timestamp: Timestamp, now: Now, effect: Effect) {
         match effect {
-            Effect::Check { handler } => self.runner.check(handler),
+            Effect::Check { handler, version } => self.runner.check(handler, version),
+            Effect::Switch { handler } => self.runner.switch(handler),
+            Effect::Undeploy { handler } => self.runner.rest(handler),
+            Effect::Examine { id, topic, payload } => {
+                self.releases.push_back(ToReleases::Examine { id, topic, payload });
+            }
+            Effect::Sign(answer) => self.releases.push_back(ToReleases::Sign(answer)),
+            Effect::Settle(settled) => self.releases.push_back(ToReleases::Settle(settled)),
+            Effect::ListenUpstream(filter) => self.uplink.push_back(ToUplink::Listen(filter)),
+            Effect::TellUpstream(message) => self.uplink.push_back(ToUplink::Tell(message)),
             Effect::Run(job) => {
                 if let Some(outcome) = self.runner.run(job, now) {
                     self.gateway.handle_input(timestamp, Input::Outcome(outcome));

@@ -2,6 +2,7 @@
 //! does what it says; the shell gives it turns; each driver owns one resource.
 
 pub mod hub;
+pub mod release_desk;
 pub mod runner;
 mod shell;
 pub mod store_desk;
@@ -10,8 +11,13 @@ mod store_opening;
 
 mod shelf_ladder;
 mod shelf_mark;
-mod sled_shelf;
+mod shelf_process;
+mod shelf_program;
 mod state_shelf;
+
+mod shelf_server;
+mod shelf_wire;
+mod sled_shelf;
 
 mod turns;
 pub mod uplink;
@@ -21,7 +27,10 @@ pub mod clock;
 mod control;
 mod counters;
 mod front_door;
+mod golden;
 mod local_client;
+mod release_driver;
+mod release_opening;
 mod report;
 mod threads;
 mod tls;
@@ -31,5 +40,7 @@ mod daemon;
 pub mod args;
 pub mod logging;
 pub use daemon::run;
-pub use shelf_ladder::{Prober, Rung, probe as probe_store};
+pub use shelf_ladder::Rung;
+pub use shelf_program::{ShelfLimits, ShelfProgram};
+pub use shelf_server::serve_shelf;
 pub use state_shelf::StateShelf;

@@ -24,9 +24,13 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Args::Check { config, json }) => check(&config, json),
-        Ok(Args::ProbeStore { dir }) => match tidegated::probe_store(&dir) {
-            Ok(_) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
+        Ok(Args::StateShelf { dir, cache_mb }) => match tidegated::serve_shelf(&dir, cache_mb) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                // The daemon reads it.
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
         },
         Ok(Args::Run { config, level }) => run(&config, level),
         Err(problem) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tidegate_core::job::{Failure, HandlerId};
 use tidegate_core::record::Refusal;
+use tidegate_core::release::{Answer, Stage};
 use tidegate_core::{Report, Timestamp};
 use tracing::{debug, error, info, trace, warn};
 
@@ -16,7 +17,12 @@ const WINDOW: Duration = Duration::from_secs(10);
 enum Kind {
     Failure,
     Log,
+    /// What became of orders, over all handlers: anybody may send some.
+    Release,
 }
+
+/// Stands for all handlers together.
+const RELEASES: HandlerId = HandlerId(u16::MAX);
 
 #[derive(Debug)]
 struct Window {
@@ -41,6 +47,16 @@ impl Reporter {
             }
             Report::HandlerRejected { name, reason, .. } => {
                 error!(handler = name, reason, "handler cannot run here; the rest goes on");
+            }
+            Report::Release(answer) => {
+                if self.may_tell(now, RELEASES, Kind::Release) {
+                    tell_release(&answer);
+                }
+            }
+            Report::SafeMode => {
+                error!(
+                    "the daemon restarted so often that no handler is started; records go on, pushes are taken (gateway.restarts_max)"
+                );
             }
             Report::EventFailed { handler, event_id, failure } => {
                 if self.may_tell(now, handler, Kind::Failure) {
@@ -124,12 +140,56 @@ impl Reporter {
                 match kind {
                     Kind::Failure => warn!(handler, count, "more events failed since"),
                     Kind::Log => warn!(handler, count, "more log lines were left out since"),
+                    Kind::Release => warn!(count, "more orders, or steps of them, since"),
                 }
             }
         }
         let window = self.windows.get_mut(&(handler, kind)).expect("it was just made");
         window.lines += 1;
         window.lines <= LINES_MAX
+    }
+}
+
+/// What became of a pushed release.
+fn tell_release(answer: &Answer) {
+    let (handler, version) = (&*answer.handler, answer.version.as_str());
+    let release = answer.release.map(|(_, digest)| digest.to_string()).unwrap_or_default();
+    let release = release.get(..12).unwrap_or_default();
+    match &answer.stage {
+        Stage::Checking { have, of } => debug!(handler, release, have, of, "chunks are missing"),
+        Stage::Installing => info!(handler, version, release, "a release is being installed"),
+        Stage::Probation { .. } => info!(handler, version, release, "a release is on probation"),
+        Stage::Active => info!(handler, version, release, "a release is active"),
+        Stage::Rejected(refusal) => {
+            warn!(
+                handler,
+                version,
+                release,
+                code = refusal.code,
+                reason = refusal.text,
+                "a release was rejected"
+            );
+        }
+        Stage::RolledBack { refusal, .. } => {
+            error!(
+                handler,
+                version,
+                release,
+                code = refusal.code,
+                reason = refusal.text,
+                "a release was rolled back"
+            );
+        }
+        Stage::Removed => info!(handler, release, "a handler was removed"),
+        Stage::Invoked(invoked) => {
+            info!(
+                handler,
+                fuel = invoked.fuel,
+                dry = invoked.invoke.is_dry,
+                "a person has sent an event"
+            );
+        }
+        Stage::SafeMode => debug!(handler, "not started"),
     }
 }
 

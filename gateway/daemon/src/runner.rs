@@ -1,14 +1,17 @@
 //! Runs jobs: the first slice here and at once; what a long one needs beyond it is work for somebody else.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tidegate_core::Input;
 use tidegate_core::commit::StateChange;
 use tidegate_core::job::{HandlerId, Job, Outcome};
+use tidegate_core::release::{Digest, Version};
 use tidegate_core::stream::Streams;
-use tidegate_core::{Input, Manifest};
 use tidegate_host::{Caps, Instance, Now, Step, Table};
+use tidegate_release::golden;
+use tidegate_release::hash::digest_of;
 
 /// A handler with so many events in a row that outlived a slice does not start on the short way any more,
 /// until a whole job of it would have fitted.
@@ -31,7 +34,11 @@ pub enum Work {
 /// All it takes to load a module.
 pub struct Load {
     handler: HandlerId,
-    source: Source,
+    version: Version,
+    module_path: PathBuf,
+    /// Events that it must answer as they say.
+    golden_path: Option<PathBuf>,
+    streams: Arc<Streams>,
     caps: Caps,
     seed: u64,
 }
@@ -39,16 +46,9 @@ pub struct Load {
 /// What became of a piece of work.
 pub enum Done {
     /// When a module has been loaded, or refused with a reason.
-    Loaded { handler: HandlerId, result: Result<Box<Instance>, String> },
+    Loaded { handler: HandlerId, release: Option<Digest>, result: Result<Box<Instance>, String> },
     /// When a job has ended.
     Ran { handler: HandlerId, instance: Box<Instance>, outcome: Outcome },
-}
-
-/// Where a handler's module is and how it is to run.
-#[derive(Clone, Debug)]
-pub struct Source {
-    pub module_path: PathBuf,
-    pub manifest: Arc<Manifest>,
 }
 
 struct Slot {
@@ -63,9 +63,14 @@ pub struct Runner {
     caps: Caps,
     /// What `send` finds.
     streams: Arc<Streams>,
-    /// State that was there when the daemon started, by handler, until the handler has been loaded.
+    /// State of handlers that do not run, by name: it was there when the daemon started, or stayed behind.
     restored: BTreeMap<String, Table>,
-    sources: BTreeMap<HandlerId, Source>,
+    /// Modules of the configuration's handlers, by name.
+    modules: BTreeMap<String, PathBuf>,
+    /// Where the modules of pushed ones are, by digest.
+    blobs: PathBuf,
+    /// Loaded, and not switched to yet.
+    checked: BTreeMap<HandlerId, Box<Instance>>,
     slots: BTreeMap<HandlerId, Slot>,
     work: VecDeque<Work>,
     /// Handlers whose job is many events, none of them long: it goes on here, after the others.
@@ -85,7 +90,9 @@ impl Runner {
             caps,
             streams,
             restored: BTreeMap::new(),
-            sources: BTreeMap::new(),
+            modules: BTreeMap::new(),
+            blobs: PathBuf::new(),
+            checked: BTreeMap::new(),
             slots: BTreeMap::new(),
             work: VecDeque::new(),
             again: VecDeque::new(),
@@ -112,9 +119,14 @@ impl Runner {
         self.slice_fuel = (fuel_per_ms * self.slice_us / 1000).max(1);
     }
 
-    /// Tells where the module of a handler is that will be checked.
-    pub fn add_source(&mut self, handler: HandlerId, source: Source) {
-        self.sources.insert(handler, source);
+    /// Tells where the module of a handler of the configuration is.
+    pub fn add_module(&mut self, handler: &str, path: PathBuf) {
+        self.modules.insert(handler.to_owned(), path);
+    }
+
+    /// Tells where the modules of pushed handlers are.
+    pub fn set_blobs(&mut self, folder: PathBuf) {
+        self.blobs = folder;
     }
 
     /// Brings back the state of a handler: it starts with it, whenever it is loaded.
@@ -125,12 +137,39 @@ impl Runner {
     }
 
     /// Has a module loaded. Answered by [`Done::Loaded`].
-    pub fn check(&mut self, handler: HandlerId) {
-        let source =
-            self.sources.get(&handler).expect("whoever deploys a handler says where its module is");
-        let (source, seed) = (source.clone(), self.seed ^ u64::from(handler.0));
-        let caps = self.caps;
-        self.work.push_back(Work::Load(Box::new(Load { handler, source, caps, seed })));
+    pub fn check(&mut self, handler: HandlerId, version: Version) {
+        let blob = |digest: Digest| self.blobs.join(digest.to_string());
+        let (module_path, golden_path) = match &version {
+            Version::Configured(manifest) => {
+                let path = self.modules.get(&manifest.name);
+                (path.expect("whoever deploys a handler says where its module is").clone(), None)
+            }
+            Version::Pushed(release) => (blob(release.module), release.golden.map(blob)),
+        };
+        let (streams, caps) = (Arc::clone(&self.streams), self.caps);
+        let seed = self.seed ^ u64::from(handler.0);
+        let load = Load { handler, version, module_path, golden_path, streams, caps, seed };
+        self.work.push_back(Work::Load(Box::new(load)));
+    }
+
+    /// From the next job on, what was loaded last runs, with the state that the version before has left. Not while a
+    /// job of this handler runs.
+    pub fn switch(&mut self, handler: HandlerId) {
+        let mut instance =
+            self.checked.remove(&handler).expect("the core switches to what was checked");
+        self.rest(handler);
+        if let Some(table) = self.restored.remove(instance.name()) {
+            instance.set_state(table);
+        }
+        self.slots.insert(handler, Slot { instance: Some(instance), long: 0 });
+    }
+
+    /// Lets a handler's instance go; its state stays. Not while a job of it runs.
+    pub fn rest(&mut self, handler: HandlerId) {
+        if let Some(slot) = self.slots.remove(&handler) {
+            let mut instance = slot.instance.expect("no job of it runs");
+            self.restored.insert(instance.name().to_owned(), instance.take_state());
+        }
     }
 
     /// Starts a job. Gives the outcome if it ended in its first slice; otherwise it is work, or goes on
@@ -208,22 +247,12 @@ impl Runner {
         self.work.pop_front()
     }
 
-    /// Gives a handler that has been loaded what it needs beyond its module.
-    fn settle(&mut self, handler: HandlerId, mut instance: Box<Instance>) {
-        instance.set_streams(Arc::clone(&self.streams));
-        let name = self.sources.get(&handler).map(|source| source.manifest.name.as_str());
-        if let Some(table) = name.and_then(|name| self.restored.remove(name)) {
-            instance.set_state(table);
-        }
-        self.slots.insert(handler, Slot { instance: Some(instance), long: 0 });
-    }
-
     /// Takes back what has been done; gives the core's part of it.
     pub fn handle_done(&mut self, done: Done) -> Input {
         match done {
-            Done::Loaded { handler, result } => {
-                let result = result.map(|instance| self.settle(handler, instance));
-                Input::Checked { handler, result }
+            Done::Loaded { handler, release, result } => {
+                let result = result.map(|instance| _ = self.checked.insert(handler, instance));
+                Input::Checked { handler, release, result }
             }
             Done::Ran { handler, instance, outcome } => {
                 if let Some(slot) = self.slots.get_mut(&handler) {
@@ -244,7 +273,8 @@ impl Work {
         let (handler, instance, step) = match self {
             Work::Load(load) => {
                 let result = load.run().map(Box::new);
-                return Ok(Done::Loaded { handler: load.handler, result });
+                let (handler, release) = (load.handler, load.version.digest());
+                return Ok(Done::Loaded { handler, release, result });
             }
             Work::Start { handler, mut instance, job } => {
                 let step = instance.start(job, slice_fuel, now);
@@ -264,7 +294,29 @@ impl Work {
 
 impl Load {
     fn run(&self) -> Result<Instance, String> {
-        let path = &self.source.module_path;
+        let module = self.read(&self.module_path)?;
+        if let Version::Pushed(release) = &self.version
+            && digest_of(&module).0 != release.module.0
+        {
+            return Err("the module's file is damaged; push it again".to_owned());
+        }
+        if let Some(path) = &self.golden_path {
+            let golden = golden::decode(&self.read(path)?).map_err(|error| error.to_string())?;
+            // On an instance of its own: what it learns from them is forgotten.
+            crate::golden::check(&mut self.load(&module)?, &golden)?;
+        }
+        self.load(&module)
+    }
+
+    fn load(&self, module: &[u8]) -> Result<Instance, String> {
+        let manifest = Arc::clone(self.version.manifest());
+        let mut instance = tidegate_host::load(module, manifest, &self.caps, self.seed)
+            .map_err(|error| error.to_string())?;
+        instance.set_streams(Arc::clone(&self.streams));
+        Ok(instance)
+    }
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
         let unreadable = |error| format!("cannot read the module {}: {error}", path.display());
         let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
         // Asked before it is read: a module far beyond the limit need not be in memory to be refused.
@@ -275,10 +327,7 @@ impl Load {
                 self.caps.module_bytes_max
             ));
         }
-        let module = std::fs::read(path).map_err(unreadable)?;
-        let manifest = Arc::clone(&self.source.manifest);
-        tidegate_host::load(&module, manifest, &self.caps, self.seed)
-            .map_err(|error| error.to_string())
+        std::fs::read(path).map_err(unreadable)
     }
 }
 

@@ -1,31 +1,26 @@
 //! The boot ladder: from a sled folder that may be damaged to one that is open, whatever it takes. Opening a damaged
-//! one may fail, panic or never return (sled issues 1527, 1533), so it is tried in a child process first, with a limit.
-//! After a clean stop nobody pays for that: the files have the checksum that was noted then.
+//! one may fail, panic or never return (sled issues 1527, 1533), which the process that has it open does for us: it is
+//! tried with a limit, and with a look at every row. After a clean stop nobody pays for that look: the files have the
+//! checksum that was noted then.
+//!
+//! A disk that refuses to write is no reason to touch the folder: it is left as it is until the disk is well.
 //!
 //! What is set aside is not lost to the gateway: the store restores state from its newest export and the journal.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
 use crate::shelf_mark::{Mark, MarkFile, checksum};
-use crate::sled_shelf::SledShelf;
+use crate::shelf_process::{ShelfProcess, Unopened};
+use crate::shelf_program::ShelfProgram;
 
-/// How long a child may take for one look. A state of 10,000 keys takes 50 ms on a desktop.
-const PROBE_LIMIT: Duration = Duration::from_secs(3);
-/// Between two looks at the child.
-const PROBE_STEP: Duration = Duration::from_millis(2);
 /// Runs in a row that did not come back from their first write; then the folder is not tried any more.
 const TRIES_MAX: u32 = 2;
 /// Folders that are kept for a person to look at.
 const QUARANTINES_MAX: usize = 2;
-/// The child is gone soon.
-const PROBE_CACHE_MB: u64 = 1;
 const FOLDER: &str = "state";
 const QUARANTINE: &str = "quarantine-";
 /// A sled snapshot, and the ending of one that was not finished.
@@ -33,84 +28,24 @@ const SNAPSHOT: &str = "snap.";
 const UNFINISHED: &str = ".generating";
 /// sled does not look at files with this in front.
 const ASIDE: &str = "aside-";
+/// Written to see whether the disk takes it, and removed.
+const TRY: &str = "aside-try";
 
 /// What it took to get a folder that opens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rung {
-    /// When there was none.
+    /// When there was none; it is made by the first write.
     Fresh,
     /// When it is as it was left.
     Clean,
-    /// When a child could read all of it.
+    /// When it was not closed, and all of it could be read.
     Probed,
     /// When an unfinished snapshot stood in the way.
     LeftoverRemoved,
     /// When all snapshots did.
     SnapshotsAside,
-    /// When it was set aside, and an empty one is there.
+    /// When it was set aside; the next is made by the first write.
     Quarantined,
-}
-
-/// Looks at a folder in another process.
-#[derive(Clone, Debug)]
-pub struct Prober {
-    program: PathBuf,
-    limit: Duration,
-}
-
-impl Prober {
-    /// With this very program.
-    ///
-    /// # Errors
-    /// When the system does not say where it is.
-    pub fn own() -> io::Result<Prober> {
-        Ok(Prober::new(std::env::current_exe()?))
-    }
-
-    /// With a program that knows `probe-store --dir DIR`.
-    pub fn new(program: PathBuf) -> Prober {
-        Prober { program, limit: PROBE_LIMIT }
-    }
-
-    /// Whether a child can open the folder and read every row in time.
-    pub fn can_read(&self, folder: &Path) -> bool {
-        let child = Command::new(&self.program)
-            .arg("probe-store")
-            .arg("--dir")
-            .arg(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn();
-        let mut child = match child {
-            Ok(child) => child,
-            Err(error) => {
-                error!(%error, "cannot start a process that looks at the state's folder");
-                return false;
-            }
-        };
-        let end = Instant::now() + self.limit;
-        loop {
-            match child.try_wait() {
-                Ok(Some(status)) => return status.success(),
-                Ok(None) if Instant::now() < end => thread::sleep(PROBE_STEP),
-                Ok(None) | Err(_) => {
-                    // It may have ended just now; either way it is gone afterwards.
-                    child.kill().ok();
-                    child.wait().ok();
-                    return false;
-                }
-            }
-        }
-    }
-}
-
-/// What the child does: opens a folder and reads every row.
-///
-/// # Errors
-/// When it cannot. It may also panic, or not return.
-pub fn probe(folder: &Path) -> io::Result<u64> {
-    SledShelf::open(folder, PROBE_CACHE_MB)?.read_all()
 }
 
 /// The folder in a data folder.
@@ -118,44 +53,49 @@ pub fn folder(data_dir: &Path) -> PathBuf {
     data_dir.join(FOLDER)
 }
 
-/// Opens the shelf in a data folder.
+/// Opens the folder in a data folder; none: there is none, or none any more.
 ///
 /// # Errors
-/// When not even an empty folder can be opened, such as on a disk that is read-only.
-pub fn climb(data_dir: &Path, prober: &Prober, cache_mb: u64) -> io::Result<(SledShelf, Rung)> {
+/// When it can neither be opened nor set aside, such as on a disk that is read-only or fails.
+pub fn climb(data_dir: &Path, program: &ShelfProgram) -> io::Result<(Option<ShelfProcess>, Rung)> {
     let folder = folder(data_dir);
-    let open = || SledShelf::open(&folder, cache_mb);
     let crc = match fs::exists(&folder)? {
         true => checksum(&folder)?,
         false => None,
     };
     let Some(crc) = crc else {
-        return Ok((open()?, Rung::Fresh));
+        return Ok((None, Rung::Fresh));
     };
     let is_hopeless = match MarkFile::new(data_dir).read() {
-        Mark::Clean { crc: known } if known == crc => return Ok((open()?, Rung::Clean)),
+        Mark::Clean { crc: known } if known == crc => {
+            match ShelfProcess::open(program, &folder, false) {
+                Ok(process) => return Ok((Some(process), Rung::Clean)),
+                Err(unopened) => blame(&folder, unopened)?,
+            }
+            false
+        }
         Mark::Trying { runs } => runs >= TRIES_MAX,
         Mark::Clean { .. } | Mark::Dirty => false,
     };
     if is_hopeless {
+        can_write(&folder)?;
         error!("the last {TRIES_MAX} runs ended in their first write of state");
-    } else if let Some(found) = repair(&folder, prober, cache_mb)? {
-        return Ok(found);
+    } else if let Some((process, rung)) = repair(&folder, program)? {
+        return Ok((Some(process), rung));
     }
     let aside = quarantine(data_dir)?;
     error!(
         "the state's folder cannot be read; it is {} now, and state comes from the export and the journal",
         aside.display()
     );
-    Ok((open()?, Rung::Quarantined))
+    Ok((None, Rung::Quarantined))
 }
 
-/// Tries the folder as it is, and with less and less of sled's own shortcuts.
-pub fn repair(
-    folder: &Path,
-    prober: &Prober,
-    cache_mb: u64,
-) -> io::Result<Option<(SledShelf, Rung)>> {
+/// Tries the folder as it is, and with less and less of sled's own shortcuts; none: all in vain.
+///
+/// # Errors
+/// When it is not the folder's fault.
+pub fn repair(folder: &Path, program: &ShelfProgram) -> io::Result<Option<(ShelfProcess, Rung)>> {
     let steps = [
         (Rung::Probed, None),
         (Rung::LeftoverRemoved, Some(remove_unfinished as fn(&Path) -> io::Result<usize>)),
@@ -169,15 +109,40 @@ pub fn repair(
                 continue;
             }
         }
-        if prober.can_read(folder) {
-            info!("the state's folder was not closed, and can be read: {}", name(rung));
-            match SledShelf::open(folder, cache_mb) {
-                Ok(shelf) => return Ok(Some((shelf, rung))),
-                Err(error) => error!(%error, "a child could read the state's folder, we cannot"),
+        match ShelfProcess::open(program, folder, true) {
+            Ok(process) => {
+                info!("the state's folder was not closed, and can be read: {}", name(rung));
+                return Ok(Some((process, rung)));
             }
+            Err(unopened) => blame(folder, unopened)?,
         }
     }
     Ok(None)
+}
+
+/// Goes on if it is the folder's fault that it did not open.
+fn blame(folder: &Path, unopened: Unopened) -> io::Result<()> {
+    match unopened {
+        Unopened::NotNow(error) => Err(error),
+        Unopened::Unreadable(error) => {
+            can_write(folder)?;
+            error!(%error, "the state's folder did not open");
+            Ok(())
+        }
+    }
+}
+
+/// Whether the disk takes a write and makes it durable, in this folder.
+///
+/// # Errors
+/// When it does not.
+pub fn can_write(folder: &Path) -> io::Result<()> {
+    let path = folder.join(TRY);
+    let mut file = File::create(&path)?;
+    let done = file.write_all(&[1; 512]).and_then(|()| file.sync_data());
+    // One that stays is written over by the next.
+    fs::remove_file(&path).ok();
+    done
 }
 
 fn name(rung: Rung) -> &'static str {

@@ -8,7 +8,7 @@ use tidegate_core::commit::CommitId;
 use tidegate_core::store::Evicted;
 use tidegate_journal::Disk;
 use tidegate_store::{Error, Shelf, Store};
-use tracing::warn;
+use tracing::{error, info};
 
 use crate::hub::ToStore;
 
@@ -23,6 +23,8 @@ pub struct StoreDesk<D: Disk, S: Shelf> {
     /// The core knows that there is no room.
     said_full: bool,
     is_failing: bool,
+    /// The last checkpoint failed, which was said.
+    is_behind: bool,
 }
 
 impl<D: Disk, S: Shelf> StoreDesk<D, S> {
@@ -34,6 +36,7 @@ impl<D: Disk, S: Shelf> StoreDesk<D, S> {
             durable: CommitId(0),
             said_full: false,
             is_failing: false,
+            is_behind: false,
         }
     }
 
@@ -104,23 +107,44 @@ impl<D: Disk, S: Shelf> StoreDesk<D, S> {
             Ok(committed) => {
                 self.is_failing = false;
                 count = std::mem::take(&mut self.gathered);
-                if committed.up_to > self.durable {
-                    self.durable = committed.up_to;
+                let has_news = committed.has_left_over || !committed.damaged.is_empty();
+                if committed.up_to > self.durable || has_news {
+                    self.durable = self.durable.max(committed.up_to);
                     self.said.push_back(Input::Committed(committed));
                 }
             }
             Err(error) => self.fail(&error),
         }
-        if self.store.wants_checkpoint()
-            && let Err(error) = self.store.checkpoint()
-        {
-            warn!(%error, "no checkpoint; the journal keeps what it has");
-        }
+        self.checkpoint();
         if !self.said_full && !self.store.has_room() {
             self.said_full = true;
             self.said.push_back(Input::StoreFull);
         }
         count
+    }
+
+    /// Makes one when it is due. One that failed is due with every commit: the shelf knows when to try again.
+    fn checkpoint(&mut self) {
+        if self.store.wants_checkpoint() {
+            match self.store.checkpoint() {
+                Ok(()) if self.is_behind => {
+                    self.is_behind = false;
+                    info!("there is a checkpoint again");
+                }
+                Ok(()) => {}
+                Err(_) if self.is_behind => {}
+                Err(error) => {
+                    self.is_behind = true;
+                    let cause = std::error::Error::source(&error).map(ToString::to_string);
+                    error!(
+                        %error,
+                        cause,
+                        "no checkpoint; the journal keeps what it has, and fills until there is one"
+                    );
+                }
+            }
+        }
+        self.store.shelf().rest();
     }
 
     fn fail(&mut self, error: &Error) {

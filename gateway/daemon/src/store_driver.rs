@@ -22,7 +22,7 @@ const RETRY_MAX: Duration = Duration::from_secs(2);
 const REST_AFTER: Duration = Duration::from_millis(200);
 /// Between two looks at whether the thread has ended.
 const CLOSE_STEP: Duration = Duration::from_millis(1);
-/// The thread holds no deep structures; the rest is for sled.
+/// The thread holds no deep structures.
 const STACK_BYTES: usize = 1024 * 1024;
 
 /// What the thread is told.

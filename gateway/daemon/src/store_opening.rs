@@ -12,7 +12,7 @@ use tidegate_journal::RealDisk;
 use tidegate_store::{Opened, Settings as StoreSettings, Store};
 use tracing::{error, info, warn};
 
-use crate::shelf_ladder::Prober;
+use crate::shelf_program::ShelfProgram;
 use crate::state_shelf::StateShelf;
 
 /// The store of a running daemon.
@@ -43,8 +43,8 @@ pub fn open(settings: &Settings, seed: u64) -> anyhow::Result<(RealStore, Opened
         )
     })?;
     let lock = lock(folder)?;
-    let prober = Prober::own().context("cannot tell where this program is")?;
-    let shelf = StateShelf::open(folder, prober, CACHE_MB);
+    let program = ShelfProgram::own(CACHE_MB).context("cannot tell where this program is")?;
+    let shelf = StateShelf::open(folder, program);
     let (store, opened) = Store::open(disk, shelf, store_settings(settings), epoch(seed))
         .with_context(|| format!("cannot open the store in {}", folder.display()))?;
     tell(folder, &opened);

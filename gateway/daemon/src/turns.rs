@@ -9,6 +9,7 @@ use crate::counters::Troubles;
 use crate::front_door::FrontDoor;
 use crate::hub::Hub;
 use crate::local_client::LocalClient;
+use crate::release_driver::ReleaseDriver;
 use crate::report::Reporter;
 use crate::shell::Shell;
 use crate::store_driver::StoreDriver;
@@ -26,6 +27,14 @@ pub enum LocalDriver {
     Client(Rc<LocalClient>),
 }
 
+/// The drivers that have threads of their own.
+pub struct Drivers {
+    pub threads: Threads,
+    pub store: StoreDriver,
+    pub uplink: Option<Uplink>,
+    pub releases: ReleaseDriver,
+}
+
 /// All that a turn needs beside the hub.
 pub struct Turns {
     shell: Rc<Shell>,
@@ -33,6 +42,7 @@ pub struct Turns {
     threads: Threads,
     store: StoreDriver,
     uplink: Option<Uplink>,
+    releases: ReleaseDriver,
     alarm: Alarm,
     reporter: Reporter,
     troubles: Troubles,
@@ -41,16 +51,22 @@ pub struct Turns {
 }
 
 impl Turns {
-    pub fn new(
-        shell: Rc<Shell>,
-        driver: LocalDriver,
-        threads: Threads,
-        store: StoreDriver,
-        uplink: Option<Uplink>,
-    ) -> Turns {
+    pub fn new(shell: Rc<Shell>, driver: LocalDriver, drivers: Drivers) -> Turns {
+        let Drivers { threads, store, uplink, releases } = drivers;
         let alarm = Alarm::new(shell.clock);
         let (reporter, troubles) = (Reporter::default(), Troubles::default());
-        Turns { shell, driver, threads, store, uplink, alarm, reporter, troubles, behind: 0 }
+        Turns {
+            shell,
+            driver,
+            threads,
+            store,
+            uplink,
+            releases,
+            alarm,
+            reporter,
+            troubles,
+            behind: 0,
+        }
     }
 
     /// Takes turns until the future is dropped.
@@ -68,11 +84,15 @@ impl Turns {
         while let Poll::Ready(Some(said)) = self.threads.poll_said(context) {
             self.shell.with_hub(|hub| match said {
                 Said::Done(done) => hub.handle_done(clock.timestamp(), done),
-                Said::Pace { fuel_per_ms } => hub.runner().calibrate(fuel_per_ms),
+                Said::Pace { fuel_per_ms } => hub.calibrate(clock.timestamp(), fuel_per_ms),
             });
             due = true;
         }
         while let Poll::Ready(Some(input)) = self.store.poll_said(context) {
+            self.shell.with_hub(|hub| hub.handle_input(clock.timestamp(), input));
+            due = true;
+        }
+        while let Poll::Ready(Some(input)) = self.releases.poll_said(context) {
             self.shell.with_hub(|hub| hub.handle_input(clock.timestamp(), input));
             due = true;
         }
@@ -99,6 +119,9 @@ impl Turns {
             }
             while let Some(what) = hub.poll_store() {
                 self.store.send(what);
+            }
+            while let Some(what) = hub.poll_releases() {
+                self.releases.send(what);
             }
             if let Some(uplink) = &self.uplink {
                 uplink.send(std::iter::from_fn(|| hub.poll_uplink()));

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tidegate_core::commit::{Change, Commit, CommitId, StateChange, Value};
 use tidegate_journal::{ModelDisk, RealDisk};
-use tidegate_store::{Opened, Settings, Shelf, Store};
-use tidegated::{Prober, Rung, StateShelf};
+use tidegate_store::{Opened, Rows, Settings, Shelf, Store};
+use tidegated::{Rung, ShelfProgram, StateShelf};
 
 /// A start with damage may take so long.
 const START_MAX: Duration = Duration::from_secs(5);
@@ -39,7 +39,8 @@ impl Place {
     }
 
     fn shelf(&self) -> StateShelf {
-        StateShelf::open(&self.0, Prober::new(env!("CARGO_BIN_EXE_tidegated").into()), CACHE_MB)
+        let program = env!("CARGO_BIN_EXE_tidegated").into();
+        StateShelf::open(&self.0, ShelfProgram::new(program, CACHE_MB))
     }
 
     fn open(&self) -> (RealStore, Opened) {
@@ -115,6 +116,19 @@ fn check(place: &Place, expect: &[StateChange]) -> Option<Rung> {
     shelf.rung()
 }
 
+/// Every row, in pieces.
+fn read_all(shelf: &mut StateShelf, bytes_max: usize) -> Rows {
+    let mut found = Rows::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let rows = shelf.read(after.as_deref(), bytes_max).expect("a good disk");
+        let Some((last, _)) = rows.last() else { return found };
+        assert!(after.as_ref().is_none_or(|after| after < last));
+        after = Some(last.clone());
+        found.extend(rows.into_iter().map(|(key, row)| (key, Some(row))));
+    }
+}
+
 #[test]
 fn rows_come_back_as_they_were() {
     let place = Place::new();
@@ -135,22 +149,17 @@ fn rows_come_back_as_they_were() {
     expect.extend(again);
     expect.retain(|_, row| row.is_some());
     for bytes_max in [1, 5_000, 1 << 20] {
-        let mut found = BTreeMap::new();
-        let mut after: Option<Vec<u8>> = None;
-        loop {
-            let rows = shelf.read(after.as_deref(), bytes_max).expect("a good disk");
-            let Some((last, _)) = rows.last() else { break };
-            assert!(after.as_ref().is_none_or(|after| after < last));
-            after = Some(last.clone());
-            found.extend(rows.into_iter().map(|(key, row)| (key, Some(row))));
-        }
+        let found = read_all(&mut shelf, bytes_max);
         assert!(found == expect, "{} of {}", found.len(), expect.len());
     }
     assert_eq!(fs::read_dir(place.state("blobs")).expect("a folder").count(), 0, "no blobs");
     drop(shelf);
     let mut shelf = place.shelf();
     assert_eq!(shelf.rung(), Some(Rung::Clean));
-    assert_eq!(shelf.read(None, usize::MAX).expect("a good disk").len(), expect.len());
+    assert!(read_all(&mut shelf, usize::MAX) == expect);
+    let keys: Vec<&[u8]> = expect.keys().map(Vec::as_slice).chain([&b"none"[..]]).collect();
+    let found = shelf.find(&keys).expect("a good disk");
+    assert!(found.iter().eq(expect.values().chain([&None])), "in pieces, and in order");
     shelf.reset().expect("a good disk");
     assert_eq!(shelf.read(None, usize::MAX).expect("a good disk"), []);
 }

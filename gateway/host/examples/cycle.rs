@@ -99,7 +99,14 @@ fn measure(instance: &mut Instance, rounds: u64) -> u64 {
                 hops: 0,
                 mark: None,
             };
-            Event { id: device, message: Arc::new(message), ticket: None, attempt: 0, first: false }
+            Event {
+                id: device,
+                message: Arc::new(message),
+                ticket: None,
+                attempt: 0,
+                first: false,
+                invoke: None,
+            }
         })
         .collect();
     let mut best = u64::MAX;

@@ -122,8 +122,14 @@ fn main() {
         let mut instance = load(&module, Arc::clone(&manifest), &caps, 1).expect("it loads");
         let mut best = f64::MAX;
         for id in 0..6 {
-            let event =
-                Event { id, message: Arc::clone(&message), ticket: None, attempt: 0, first: false };
+            let event = Event {
+                id,
+                message: Arc::clone(&message),
+                ticket: None,
+                attempt: 0,
+                first: false,
+                invoke: None,
+            };
             let job = Job { id: JobId(id), handler: HandlerId(0), events: vec![event] };
             let start = Instant::now();
             let step = instance.start(job, FUEL * 2, Now::default());

@@ -27,6 +27,8 @@ pub struct Now {
 #[derive(Debug)]
 pub(crate) struct Current {
     pub message: Arc<Message>,
+    /// What it does is told, and forgotten.
+    pub is_dry: bool,
     /// When it started: what `now_us` answers until it ends, however many slices it takes.
     pub now: Now,
 }
@@ -100,7 +102,8 @@ impl Guest {
 
     /// Sets the scene for one event.
     pub fn begin(&mut self, event: &Event, now: Now) {
-        self.current = Some(Current { message: Arc::clone(&event.message), now });
+        let is_dry = event.invoke.is_some_and(|invoke| invoke.is_dry);
+        self.current = Some(Current { message: Arc::clone(&event.message), is_dry, now });
         self.random = self.seed ^ event.id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         self.forget();
     }
@@ -108,7 +111,9 @@ impl Guest {
     /// Ends the event well: its writes go into the table, everything goes into `outcome`.
     pub fn commit(&mut self, outcome: &mut EventOutcome) {
         let writes: Vec<Write> = self.overlay.take();
-        self.table.apply(&writes, self.event_us());
+        if !self.current.as_ref().is_some_and(|current| current.is_dry) {
+            self.table.apply(&writes, self.event_us());
+        }
         outcome.writes = writes;
         outcome.version = self.table.version();
         outcome.publishes = std::mem::take(&mut self.publishes);

@@ -103,7 +103,14 @@ mod tests {
             hops: 0,
             mark: None,
         };
-        Event { id: 7, message: Arc::new(message), ticket: None, attempt: 3, first: true }
+        Event {
+            id: 7,
+            message: Arc::new(message),
+            ticket: None,
+            attempt: 3,
+            first: true,
+            invoke: None,
+        }
     }
 
     /// Length, flags, and the three fields, for a buffer of `cap` bytes.

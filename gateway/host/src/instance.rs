@@ -87,6 +87,11 @@ impl Instance {
         &self.facts
     }
 
+    /// The handler's name.
+    pub fn name(&self) -> &str {
+        &self.data().manifest.name
+    }
+
     /// The handler's state as of its last event.
     pub fn state(&self) -> &Table {
         &self.data().table
@@ -97,6 +102,12 @@ impl Instance {
     pub fn set_state(&mut self, table: Table) {
         assert!(self.run.is_none(), "the state belongs to the parked job");
         self.data_mut().table = table;
+    }
+
+    /// Takes the state out, for the version of the handler that comes next. Not while a job is parked.
+    pub fn take_state(&mut self) -> Table {
+        assert!(self.run.is_none(), "the state belongs to the parked job");
+        std::mem::take(&mut self.data_mut().table)
     }
 
     /// Tells which streams are configured: `send` finds no others.

@@ -7,6 +7,7 @@
 mod calibrate;
 mod costs;
 mod error;
+mod golden;
 mod guest;
 mod image;
 mod imports;
@@ -23,6 +24,7 @@ mod state;
 
 pub use calibrate::calibrate;
 pub use error::LoadError;
+pub use golden::{GoldenCase, GoldenExpect, check_golden};
 pub use guest::Now;
 pub use instance::{Instance, ModuleFacts, Reset};
 pub use load::load;

@@ -163,7 +163,12 @@ impl Instance {
         }
         let fuel_used = self.fuel_limit() - fuel_left;
         let done = verdict == Verdict::Done;
-        let mut outcome = EventOutcome { verdict, fuel_used, ..EventOutcome::default() };
+        let memory_kib = match &self.guest {
+            Place::Live(live) => live.memory.data_size(&live.store).div_ceil(1024) as u32,
+            Place::Resting(_) | Place::Moving => 0,
+        };
+        let mut outcome =
+            EventOutcome { verdict, fuel_used, memory_kib, ..EventOutcome::default() };
         let guest = self.data_mut();
         if done || planted(Bug::FailedReactionsLeave) {
             guest.commit(&mut outcome);

@@ -21,7 +21,7 @@ pub(crate) const DATA_START: u64 = BLOCK;
 /// What the second copy takes.
 pub(crate) const TAIL_BYTES: u64 = BLOCK;
 pub(crate) const VERSION: u16 = 1;
-const MAGIC: &[u8; 8] = b"TIDEJRNL";
+pub(crate) const MAGIC: &[u8; 8] = b"TIDEJRNL";
 const CRC_AT: usize = 32;
 const MARK_AT: usize = 36;
 

@@ -1,6 +1,6 @@
 //! Appending and committing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::disk::Disk;
 use crate::error::Error;
@@ -41,6 +41,8 @@ pub struct Journal<D: Disk> {
     pub(crate) free: VecDeque<(u32, u64)>,
     pub(crate) next_slot: u32,
     pub(crate) last_generation: u32,
+    /// Slots whose first header may not be durable, whatever can be read.
+    pub(crate) torn_slots: BTreeSet<u32>,
     /// The segment that is written to. None: the next commit begins one.
     pub(crate) active: Option<u32>,
     pub(crate) write_at: u64,

@@ -51,7 +51,7 @@
 //! kind      bits 0-5: 1 to 62 the caller's, 63 a mark; bit 6: carried, the payload then starts with
 //!           replaces u64 | origin u64; bit 7: first frame of a write
 //! ```
-//! Little-endian. A new segment's header is durable before a frame follows it. A write starts where the last one
+//! Little-endian. A new segment's header is durable before a frame follows it, one copy after the other. A write starts where the last one
 //! ended, or at the next 4 KiB block if that skips at most a quarter of what was written: then a large write
 //! touches one block less, and none that holds anything durable, while small ones do not fill the log with padding.
 //!
@@ -63,8 +63,10 @@
 //! - Every other hole is a [`Gap`]: counted, copied to a quarantine file once, and everything behind it kept.
 //! - The last write is written once more and synced, since a killed process may have left it in the page cache only.
 //! - A header is read from its second copy if the first is bad and frames of that generation follow; without either, the frames are tried with the
-//!   generations that are missing. A file with nothing good in it is copied (up to 64 KiB) and used again. Another
-//!   version, another epoch or a doubled generation is left alone and counted.
+//!   generations that are missing. A segment that a cut kept from being begun is no damage: its first copy is torn, or
+//!   all there is. A file with nothing good in it is copied (up to 64 KiB) and used again. Another
+//!   version or another epoch is left alone and counted; of a doubled generation the better file counts, the other is set
+//!   aside as `*.seg.double`.
 //! - A segment claims the seqs from its first one on: what stands there in an earlier segment is an older try. The
 //!   newest does not claim what it does not hold.
 //!
@@ -98,6 +100,7 @@ mod quarantine;
 mod recovery;
 mod shelf;
 mod survey;
+mod verify;
 
 mod model;
 mod real;

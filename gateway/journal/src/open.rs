@@ -1,6 +1,6 @@
 //! Opening: which files are segments, in which order, what is in them, where to go on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::disk::Disk;
 use crate::error::Error;
@@ -39,6 +39,7 @@ impl<D: Disk> Journal<D> {
             free: shelf.free,
             next_slot: shelf.next_slot,
             last_generation: shelf.last_generation,
+            torn_slots: BTreeSet::new(),
             active: None,
             write_at: 0,
             kept: None,
@@ -53,6 +54,7 @@ impl<D: Disk> Journal<D> {
             recovery,
             settings,
         };
+        journal.mark.forgotten = shelf.forgotten;
         journal.recover(&shelf.headers, &shelf.bare, quarantine);
         Ok(journal)
     }
@@ -63,6 +65,7 @@ impl<D: Disk> Journal<D> {
         bare: &[(u32, u64)],
         mut quarantine: Quarantine,
     ) {
+        let forgotten = self.mark.forgotten;
         for (slot, len) in bare {
             self.set_aside(*slot, *len, &mut quarantine);
         }
@@ -104,9 +107,7 @@ impl<D: Disk> Journal<D> {
             Some(mark) => Mark { abandoned: tally.mark.abandoned, ..mark },
         };
         // What a header knows is true, also where its segment does not count.
-        for (header, _) in headers.values() {
-            self.mark.forgotten = self.mark.forgotten.max(header.mark.forgotten);
-        }
+        self.mark.forgotten = self.mark.forgotten.max(forgotten);
         if self.next_seq <= self.mark.forgotten {
             // The end of the log is lost. Frames of one segment are dense, so it cannot go on there.
             self.next_seq = self.mark.forgotten + 1;
@@ -177,6 +178,7 @@ impl<D: Disk> Journal<D> {
             self.segments.iter().filter(is_needless).map(|(generation, _)| *generation).collect();
         for generation in needless {
             if let Some(segment) = self.segments.remove(&generation) {
+                self.torn_slots.insert(segment.slot);
                 self.free.push_back((segment.slot, segment.file_len));
             }
         }
@@ -211,7 +213,7 @@ impl<D: Disk> Journal<D> {
     }
 
     /// Reads one segment; what is missing at its end is a hole, too.
-    fn read_segment(
+    pub(crate) fn read_segment(
         &mut self,
         generation: u32,
         tally: Tally,
@@ -261,6 +263,7 @@ impl<D: Disk> Journal<D> {
             // Whether its header is durable nobody knows: it is begun again.
             let slot = (segment.slot, segment.file_len);
             self.segments.remove(&generation);
+            self.torn_slots.insert(slot.0);
             self.free.push_front(slot);
             return true;
         }
@@ -346,7 +349,7 @@ impl<D: Disk> Journal<D> {
     }
 
     /// Adds a hole to the report and a copy of it to the quarantine.
-    fn report(&mut self, generation: u32, hole: Hole, quarantine: &mut Quarantine) {
+    pub(crate) fn report(&mut self, generation: u32, hole: Hole, quarantine: &mut Quarantine) {
         if hole.last_seq <= self.mark.forgotten {
             return;
         }
@@ -366,27 +369,5 @@ impl<D: Disk> Journal<D> {
             len: hole.end - hole.at,
             is_new,
         });
-    }
-
-    /// Reads one segment that `open` has not read and adds what it finds to [`Journal::recovery`]. For idle
-    /// moments after a start; `false` when all are read.
-    ///
-    /// # Errors
-    /// When the folder cannot be listed.
-    pub fn verify_next(&mut self) -> Result<bool, Error> {
-        let is_open = |(_, segment): &(&u32, &Segment)| !segment.is_verified;
-        let Some((generation, _)) = self.segments.iter().find(is_open) else {
-            return Ok(false);
-        };
-        let generation = *generation;
-        let names = self.disk.list().map_err(Error::io("list", "the folder"))?;
-        let bytes_max = self.settings.quarantine_bytes_max;
-        let mut quarantine = Quarantine::new(&mut self.disk, &names, bytes_max);
-        let (_, holes) = self.read_segment(generation, Tally::default(), false);
-        for hole in holes {
-            self.report(generation, hole, &mut quarantine);
-        }
-        self.recovery.quarantined_bytes += quarantine.bytes;
-        Ok(true)
     }
 }

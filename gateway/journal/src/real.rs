@@ -22,29 +22,38 @@ pub struct RealDisk {
     /// Kept open between write and sync, so that a failed write-back is told to us and to nobody else. The
     /// latest used is last.
     handles: VecDeque<(String, File)>,
+    /// Folders whose names are not durable yet: before they are, nothing in here is.
+    owed: Vec<PathBuf>,
 }
 
 impl RealDisk {
     /// Opens a folder and creates it when it is not there.
     ///
     /// # Errors
-    /// When it cannot be created, or its name not be made durable.
+    /// When it cannot be created. Whether its name is durable is told by the first sync.
     pub fn open(folder: &Path) -> io::Result<RealDisk> {
         let missing: Vec<&Path> =
             folder.ancestors().take_while(|path| !path.is_dir()).filter_map(Path::parent).collect();
         fs::create_dir_all(folder)?;
-        for parent in missing {
-            sync_folder(parent)?;
-        }
+        let mut owed: Vec<PathBuf> = missing.into_iter().map(Path::to_owned).collect();
+        owed.retain(|parent| sync_folder(parent).is_err());
         // Also when it was there: whoever made it may have been stopped before its name was durable. Costs
         // nothing when nothing has changed; a folder that cannot be written keeps what it has.
         if let Some(parent) = folder.parent()
             && let Err(error) = sync_folder(parent)
             && !is_read_only(&error)
         {
-            return Err(error);
+            owed.push(parent.to_owned());
         }
-        Ok(RealDisk { folder: folder.to_owned(), handles: VecDeque::new() })
+        Ok(RealDisk { folder: folder.to_owned(), handles: VecDeque::new(), owed })
+    }
+
+    fn pay(&mut self) -> io::Result<()> {
+        while let Some(folder) = self.owed.first() {
+            sync_folder(folder)?;
+            self.owed.remove(0);
+        }
+        Ok(())
     }
 
     fn handle(&mut self, name: &str) -> io::Result<&File> {
@@ -144,6 +153,7 @@ impl Disk for RealDisk {
     }
 
     fn sync(&mut self, name: &str) -> io::Result<()> {
+        self.pay()?;
         self.handle(name)?.sync_data()
     }
 
@@ -159,6 +169,29 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&mut self) -> io::Result<()> {
+        self.pay()?;
         sync_folder(&self.folder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_durable_before_the_name_of_its_folder() {
+        let top =
+            std::env::temp_dir().join(format!("tidegate-journal-real-{}", std::process::id()));
+        let missing = top.join("missing");
+        let mut disk = RealDisk::open(&top).expect("a temporary folder");
+        disk.preallocate("a", 10).expect("a temporary folder");
+        disk.sync("a").expect("a temporary folder");
+        // Stands for one that the disk does not sync.
+        disk.owed.push(missing.clone());
+        assert!(disk.sync("a").is_err() && disk.sync_dir().is_err());
+        fs::create_dir(&missing).expect("a temporary folder");
+        disk.sync("a").expect("a temporary folder");
+        assert!(disk.owed.is_empty());
+        fs::remove_dir_all(&top).expect("it is ours");
     }
 }

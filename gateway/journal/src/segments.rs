@@ -2,7 +2,8 @@
 
 use crate::disk::Disk;
 use crate::error::Error;
-use crate::header::{DATA_START, Header, TAIL_BYTES};
+use crate::frame::HEAD_BYTES;
+use crate::header::{BLOCK, DATA_START, Header, Look, TAIL_BYTES};
 use crate::journal::Journal;
 use crate::mark::Mark;
 
@@ -126,18 +127,37 @@ impl<D: Disk> Journal<D> {
         Ok(())
     }
 
+    /// Both copies, each durable before the next is begun, in an order that lets a start tell a segment that was begun
+    /// in vain from one that is damaged. A file without frames gets its first copy first, so that a second one alone is
+    /// damage; in one that has them, and so has a durable header, the first copy is the last to change: while it is torn,
+    /// the second one says why. If it is torn already, that one stays as it is until the first is whole.
     fn write_header(&mut self, slot: u32, generation: u32, first_seq: u64) -> Result<(), Error> {
         let mark = Mark { attempt: self.attempt, ..self.mark.clone() };
         let header = Header { generation, epoch: self.epoch, first_seq, mark };
         let bytes = header.encode();
         let name = name(slot);
         let tail_at = u64::from(self.settings.segment_bytes) - TAIL_BYTES;
-        for at in [0, tail_at] {
+        let (mut head, mut frame) = (vec![0; BLOCK as usize], [0; HEAD_BYTES]);
+        // What cannot be read is no reason not to write it.
+        self.disk.read_at(&name, 0, &mut head).ok();
+        self.disk.read_at(&name, DATA_START, &mut frame).ok();
+        let is_whole = matches!(Header::look(&head), Look::Header(_));
+        let is_used = is_whole && frame != [0; HEAD_BYTES] && !self.torn_slots.contains(&slot);
+        let places = if is_used { [tail_at, 0] } else { [0, tail_at] };
+        for at in places {
             let io = Error::io("write", &name);
             self.disk.write_at(&name, at, &bytes).map_err(io)?;
             self.counters.bytes_written += bytes.len() as u64;
+            // After a sync that failed, what can be read may not be what is there.
+            if at == 0 {
+                self.torn_slots.insert(slot);
+            }
+            self.sync(&name)?;
+            if at == 0 {
+                self.torn_slots.remove(&slot);
+            }
         }
-        self.sync(&name)
+        Ok(())
     }
 
     /// Frees segments that nobody needs.

@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::disk::Disk;
 use crate::frame::{self, HEAD_BYTES, Head};
-use crate::header::{BLOCK, DATA_START, Header, Look, TAIL_BYTES};
+use crate::header::{BLOCK, DATA_START, Header, Look, MAGIC, TAIL_BYTES};
 use crate::recovery::Recovery;
+use crate::scan::Scanner;
 use crate::segments::{self, Segment, UNFINISHED};
 use crate::settings::Settings;
 use crate::window::Window;
 
 /// Generations that are tried on a segment without a header, the newest first.
 const GUESSES_MAX: usize = 64;
+/// Added to the name of a segment that is there twice.
+const DOUBLE: &str = ".double";
 /// Bytes hashed for it.
 const GUESS_BYTES_MAX: usize = 32 << 20;
 
@@ -28,7 +31,12 @@ pub(crate) struct Shelf {
     pub bare: Vec<(u32, u64)>,
     pub next_slot: u32,
     pub last_generation: u32,
+    /// The most that any whole header says is forgotten, whatever became of its segment.
+    pub forgotten: u64,
 }
+
+/// A file with a header that counts, and whether that is the first copy.
+type Whole = (File, Header, bool);
 
 struct File {
     slot: u32,
@@ -52,6 +60,8 @@ impl Shelf {
         let mut shelf = Shelf::default();
         let mut whole = Vec::new();
         let mut bare = Vec::new();
+        let mut begun = Vec::new();
+        let mut seen = Vec::new();
         let mut names: Vec<&String> = names.iter().collect();
         names.sort();
         for name in names {
@@ -72,28 +82,38 @@ impl Shelf {
                 if let Look::Header(header) = look {
                     // Also what was begun in vain has used up its generation.
                     shelf.last_generation = shelf.last_generation.max(header.generation);
+                    seen.push((header.epoch, header.mark.forgotten));
                 }
             }
             let has_tail = len == new_len || matches!(tail, Look::Header(_));
             let end_at = if has_tail { len.saturating_sub(TAIL_BYTES) } else { len };
             let file = File { slot, len, end_at };
+            let has_whole_tail = matches!(tail, Look::Header(_));
             let (look, is_first) = match first {
                 Look::Damaged => (believe(disk, &file, tail), false),
                 Look::Header(_) | Look::OtherVersion => (first, true),
             };
             match look {
                 Look::Header(header) => whole.push((file, header, is_first)),
+                Look::Damaged if is_begun(disk, &file, has_whole_tail) => begun.push(file),
                 Look::Damaged => bare.push(file),
                 Look::OtherVersion => recovery.files_foreign += 1,
             }
         }
         shelf.choose_epoch(&whole);
+        let sorted = whole.len();
+        let ours = seen.into_iter().filter(|(epoch, _)| Some(*epoch) == shelf.epoch);
+        shelf.forgotten = ours.map(|(_, forgotten)| forgotten).max().unwrap_or(0);
+        shelf.free.extend(begun.into_iter().map(|file| (file.slot, file.len)));
+        whole.retain(|(_, header, _)| Some(header.epoch) == shelf.epoch);
+        let ours = whole.len();
+        let whole = single(disk, whole);
+        recovery.files_foreign += (sorted - whole.len()) as u64;
+        if whole.len() < ours {
+            // Without it they are found again.
+            disk.sync_dir().ok();
+        }
         for (file, header, is_first) in whole {
-            let is_double = shelf.segments.contains_key(&header.generation);
-            if Some(header.epoch) != shelf.epoch || is_double {
-                recovery.files_foreign += 1;
-                continue;
-            }
             recovery.headers_restored += u64::from(!is_first);
             recovery.files_resized += u64::from(file.len != u64::from(settings.segment_bytes));
             let first_seq = header.first_seq;
@@ -107,7 +127,7 @@ impl Shelf {
         shelf
     }
 
-    fn choose_epoch(&mut self, whole: &[(File, Header, bool)]) {
+    fn choose_epoch(&mut self, whole: &[Whole]) {
         let mut votes: BTreeMap<u64, (usize, u32)> = BTreeMap::new();
         for (_, header, _) in whole {
             let vote = votes.entry(header.epoch).or_default();
@@ -135,7 +155,7 @@ impl Shelf {
     /// A file without a header: its frames still say which generation they are of.
     fn guess(&mut self, disk: &mut impl Disk, file: File, recovery: &mut Recovery) {
         let known: BTreeSet<u32> = self.segments.keys().copied().collect();
-        let newest = known.last().copied().unwrap_or(GUESSES_MAX as u32);
+        let newest = known.last().copied().unwrap_or(GUESSES_MAX as u32 - 1);
         let guesses: Vec<u32> = (1..=newest + 1)
             .rev()
             .filter(|generation| !known.contains(generation))
@@ -147,7 +167,8 @@ impl Shelf {
                 self.put(generation, &file, at, seq);
             }
             None => {
-                self.free.push_back((file.slot, file.len));
+                // Zeros first: what is in it may be of a generation that comes again.
+                self.free.push_back((file.slot, 0));
                 self.bare.push((file.slot, file.len));
             }
         }
@@ -166,6 +187,33 @@ impl Shelf {
     }
 }
 
+/// Of two files of one generation the one with more good frames counts. The other gets another name, or it would count
+/// as soon as that one is used again, and what it claims is out of date by then.
+fn single(disk: &mut impl Disk, whole: Vec<Whole>) -> Vec<Whole> {
+    let mut best: BTreeMap<u32, Whole> = BTreeMap::new();
+    for next in whole {
+        let generation = next.1.generation;
+        let Some(known) = best.remove(&generation) else {
+            best.insert(generation, next);
+            continue;
+        };
+        let is_better = frames_in(disk, &next) > frames_in(disk, &known);
+        let (kept, other) = if is_better { (next, known) } else { (known, next) };
+        let name = segments::name(other.0.slot);
+        // A disk that refuses has it there again next time.
+        disk.rename(&name, &format!("{name}{DOUBLE}")).ok();
+        best.insert(generation, kept);
+    }
+    best.into_values().collect()
+}
+
+fn frames_in(disk: &mut impl Disk, (file, header, _): &Whole) -> usize {
+    let window = Window::new(segments::name(file.slot), file.end_at);
+    let (generation, first_seq) = (header.generation, header.first_seq);
+    let mut scanner = Scanner::new(window, generation, DATA_START, first_seq, u64::MAX);
+    std::iter::from_fn(|| scanner.next(disk)).count()
+}
+
 /// A second copy counts if frames of its generation are there. Alone, it may be left over from a segment that
 /// was begun in vain, and what that claims is long out of date.
 fn believe(disk: &mut impl Disk, file: &File, tail: Look) -> Look {
@@ -175,6 +223,30 @@ fn believe(disk: &mut impl Disk, file: &File, tail: Look) -> Look {
         }
         Look::Header(_) | Look::OtherVersion | Look::Damaged => tail,
     }
+}
+
+/// Whether a file without a header that counts is a segment that was begun in vain; see `Journal::write_header`. What
+/// it held before was not needed any more. `has_whole_tail`: its second copy is whole, and none of its frames is there.
+fn is_begun(disk: &mut impl Disk, file: &File, has_whole_tail: bool) -> bool {
+    let mut window = Window::new(segments::name(file.slot), file.len);
+    let is_started = window.get(disk, 0, MAGIC.len()).is_some_and(|bytes| bytes == MAGIC);
+    if has_whole_tail {
+        return is_started;
+    }
+    // Without frames, the first copy is there before any of the second.
+    let end = if is_started { file.end_at } else { file.len };
+    let mut at = DATA_START;
+    if file.len <= at {
+        return false;
+    }
+    while at < end {
+        let part = (end - at).min(BLOCK) as usize;
+        if !window.get(disk, at, part).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0)) {
+            return false;
+        }
+        at += part as u64;
+    }
+    window.unreadable == 0
 }
 
 fn look_at_tail(disk: &mut impl Disk, name: &str, len: u64) -> Look {

@@ -91,6 +91,8 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         if is_there && self.memtable.bytes() == 0 {
             return Ok(());
         }
+        // Before all state is copied, for nothing.
+        self.shelf.check().map_err(Error::shelf("take a checkpoint"))?;
         if self.is_stale {
             // From here until it is written, a start would find nothing and restore everything once more.
             self.shelf.reset().map_err(Error::shelf("be reset"))?;
@@ -126,8 +128,9 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             Some(sum) => sum,
             None => read_shelf(&mut self.shelf).map_err(Error::shelf("be read"))?.raw_sum,
         };
-        for (key, row) in rows {
-            let old = self.shelf.get(key).map_err(Error::shelf("be read"))?;
+        let keys: Vec<&[u8]> = rows.keys().map(Vec::as_slice).collect();
+        let olds = self.shelf.find(&keys).map_err(Error::shelf("be read"))?;
+        for ((key, row), old) in rows.iter().zip(olds) {
             sum ^= old.map_or(0, |old| share(key, &old));
             sum ^= row.as_ref().map_or(0, |row| share(key, row));
         }
@@ -190,6 +193,8 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         if has_more {
             self.note_damage();
         }
-        has_more
+        // All of it is to be called, whatever there is to do beside it.
+        let shelf_rests = !self.shelf.rest();
+        has_more || !shelf_rests
     }
 }

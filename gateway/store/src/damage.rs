@@ -1,7 +1,8 @@
 //! What damage to the journal has cost, as far as it can be known, and that no seq is given twice after it.
 
 use tidegate_core::commit::Commit;
-use tidegate_core::record::StreamId;
+use tidegate_core::record::{LossReason, StreamId};
+use tidegate_core::store::LossTotal;
 use tidegate_journal::{Cursor, Disk, Journal, OTHER_STREAMS};
 
 use crate::codec::{Damage, EntryView, LostRange};
@@ -167,6 +168,21 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             // It is small; without room it is found again.
             self.put_damage(damage);
         }
+    }
+
+    /// The core hears at the start of what the start has found; of the rest it hears now.
+    pub(crate) fn tell_damage(&mut self, damage: Option<&Damage>) {
+        let lost = damage.map_or(&[][..], |damage| &damage.lost);
+        if lost.is_empty() || std::mem::take(&mut self.is_start_damaged) {
+            return;
+        }
+        self.committed.damaged.extend(lost.iter().map(|lost| LossTotal {
+            stream: lost.stream,
+            reason: LossReason::Damaged,
+            records: lost.count,
+            bytes: 0,
+        }));
+        self.committed.ledger = self.ledger();
     }
 
     pub(crate) fn put_damage(&mut self, damage: Damage) {

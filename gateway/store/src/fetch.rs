@@ -100,6 +100,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
                     // The lane may have read further than it may go on.
                     fetched.is_end = true;
                     fetched.next = fetch.until.unwrap_or(lane.next).max(from);
+                    self.look_through(fetched.next);
                     return fetched;
                 }
             }
@@ -114,7 +115,16 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         }
         fetched.next = lane.next;
         self.lanes[at] = Some(lane);
+        self.look_through(fetched.next);
         fetched
+    }
+
+    /// Damage that a fetch has passed over is counted before upstream's progress passes it, or nobody would ever miss
+    /// what was there.
+    fn look_through(&mut self, next: Place) {
+        if self.journal.verify_through(next.frame) {
+            self.note_damage();
+        }
     }
 
     /// Reads the lane's next frame; returns its length.

@@ -139,6 +139,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         let mut restored = store.restored(&facts);
         if let Some(damage) = damage {
             restored.next_seq = restored.next_seq.max(damage.next_seq);
+            store.is_start_damaged = !damage.lost.is_empty();
             store.put_damage(damage);
             restored.ledger = lines(store.journal.ledger_ahead());
         }
@@ -226,6 +227,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
                 damage: entry.damage,
             });
         }
+        self.left_over_seq = last.as_ref().map(|(seq, _)| *seq);
         if last.is_some() {
             self.account_again(last);
         }

@@ -24,9 +24,25 @@ pub trait Shelf {
     /// One row.
     fn get(&mut self, key: &[u8]) -> io::Result<Option<Vec<u8>>>;
 
+    /// The rows of these keys, in their order.
+    fn find(&mut self, keys: &[&[u8]]) -> io::Result<Vec<Option<Vec<u8>>>> {
+        keys.iter().map(|key| self.get(key)).collect()
+    }
+
     /// Takes all of these rows or none, durable when it returns. After an error it may be either.
     fn write(&mut self, rows: &Rows) -> io::Result<()>;
 
     /// Begins anew with nothing.
     fn reset(&mut self) -> io::Result<()>;
+
+    /// Whether it would take a write now, as far as that is known without one.
+    fn check(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Is called when nothing is asked of it for the moment, to let go of what it can get again. `false` when it holds
+    /// nothing of that kind.
+    fn rest(&mut self) -> bool {
+        false
+    }
 }

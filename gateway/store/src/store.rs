@@ -89,7 +89,7 @@ pub struct Store<D: Disk, S: Shelf> {
     pub(crate) exports: Exports,
     pub(crate) in_flight: VecDeque<InFlight>,
     queue: VecDeque<Queued>,
-    committed: Committed,
+    pub(crate) committed: Committed,
     floor_now: i64,
     pub(crate) lanes: [Option<Lane>; 8],
     pub(crate) downsampled: Downsampled,
@@ -100,6 +100,10 @@ pub struct Store<D: Disk, S: Shelf> {
     /// The shelf has rows that nobody believes: it is reset before anything is written to it.
     pub(crate) is_stale: bool,
     pub(crate) has_written: bool,
+    /// The last of the frames that the disk did not take again at the start, until they are durable.
+    pub(crate) left_over_seq: Option<u64>,
+    /// The start has found damage and told what it has cost; that is on its way to the journal.
+    pub(crate) is_start_damaged: bool,
     pub(crate) counters: Counters,
 }
 
@@ -135,6 +139,8 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             evicted: None,
             futile: None,
             is_stale: false,
+            left_over_seq: None,
+            is_start_damaged: false,
             has_written: false,
             counters: Counters::default(),
         }
@@ -316,6 +322,10 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             }
             self.grow(flight.bytes);
             report(&mut self.committed, &flight);
+            self.tell_damage(flight.damage.as_ref());
+        }
+        if self.left_over_seq.take_if(|last| *last <= durable).is_some() {
+            self.committed.has_left_over = true;
         }
         self.forget();
     }

@@ -12,42 +12,90 @@ fn main() -> ExitCode {
 
 #[cfg(planted)]
 fn main() -> ExitCode {
-    use tidegate_core::planted::{Bug, plant};
+    planted::main()
+}
+
+#[cfg(planted)]
+mod planted {
+    use std::process::ExitCode;
+
     use tidegate_tests::simulation::{Folders, run};
 
     const SEEDS: u64 = 30;
+    /// Bugs of the store and the journal show in fewer seeds: they need a cut at the right place.
+    const SEEDS_BELOW: u64 = 120;
     const STEPS: u64 = 3_000;
-    // A planted bug may well end in a panic of ours; that is found, too, and need not fill the screen.
-    std::panic::set_hook(Box::new(|_| {}));
-    let folders = Folders::write();
-    let look = |bug: Option<Bug>| {
+
+    use tidegate_core::planted as core;
+    use tidegate_journal::planted as journal;
+    use tidegate_store::planted as store;
+
+    /// Too rare here: the crates' own properties plant each of theirs and must find it (`each_planted_bug_is_found`).
+    const ELSEWHERE: &[&str] = &[];
+
+    /// Where a bug lies.
+    #[derive(Clone, Copy, Debug)]
+    enum Bug {
+        Core(core::Bug),
+        Store(store::Bug),
+        Journal(journal::Bug),
+    }
+
+    fn all() -> impl Iterator<Item = Bug> {
+        let of_core = core::Bug::ALL.iter().map(|bug| Bug::Core(*bug));
+        let of_store = store::Bug::ALL.iter().map(|bug| Bug::Store(*bug));
+        let of_journal = journal::Bug::ALL.iter().map(|bug| Bug::Journal(*bug));
+        of_core.chain(of_store).chain(of_journal)
+    }
+
+    fn plant(bug: Option<Bug>) {
+        core::plant(None);
+        store::plant(None);
+        journal::plant(None);
+        match bug {
+            None => {}
+            Some(Bug::Core(bug)) => core::plant(Some(bug)),
+            Some(Bug::Store(bug)) => store::plant(Some(bug)),
+            Some(Bug::Journal(bug)) => journal::plant(Some(bug)),
+        }
+    }
+
+    /// In how many seeds a bug is found, and how it shows first. It stops when it has been found often enough.
+    fn look(folders: &Folders, bug: Option<Bug>) -> (u64, u64, String) {
         plant(bug);
-        let mut found = 0;
-        let mut first = None;
-        for seed in 0..SEEDS {
-            let what = match std::panic::catch_unwind(|| run(&folders, seed, STEPS)) {
-                Ok(Ok(_)) => continue,
-                Ok(Err(violation)) => violation.to_string(),
-                Err(_) => format!("seed {seed}: an assertion of the house failed"),
+        let most = if matches!(bug, Some(Bug::Core(_)) | None) { SEEDS } else { SEEDS_BELOW };
+        let (mut found, mut seeds, mut first) = (0, 0, None);
+        while seeds < most && (seeds < SEEDS || found == 0) {
+            let what = match std::panic::catch_unwind(|| run(folders, seeds, STEPS)) {
+                Ok(Ok(_)) => None,
+                Ok(Err(violation)) => Some(violation.to_string()),
+                Err(_) => Some(format!("seed {seeds}: an assertion of the house failed")),
             };
-            found += 1;
-            first.get_or_insert(what);
+            seeds += 1;
+            found += u64::from(what.is_some());
+            first = first.or(what);
         }
         plant(None);
-        (found, first)
-    };
-    let mut fine = true;
-    for bug in Bug::ALL {
-        let (found, first) = look(Some(*bug));
-        fine &= found > 0;
-        let name = format!("{bug:?}");
-        println!("{name:<22} found in {found:>2} of {SEEDS} seeds  {}", first.unwrap_or_default());
+        (found, seeds, first.unwrap_or_default())
     }
-    let (wrong, first) = look(None);
-    println!(
-        "{:<22} found in {wrong:>2} of {SEEDS} seeds  {}",
-        "(no bug)",
-        first.unwrap_or_default()
-    );
-    if fine && wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+
+    pub fn main() -> ExitCode {
+        // A planted bug may well end in a panic of ours; that is found, too, and need not fill the screen.
+        std::panic::set_hook(Box::new(|_| {}));
+        let folders = Folders::write();
+        let mut fine = true;
+        for bug in all() {
+            let (found, seeds, first) = look(&folders, Some(bug));
+            let name = format!("{bug:?}");
+            let is_elsewhere = ELSEWHERE.contains(&name.as_str());
+            fine &= found > 0 || is_elsewhere;
+            let first: String = first.chars().take(160).collect();
+            let note =
+                if found == 0 && is_elsewhere { "its crate's properties find it" } else { &first };
+            println!("{name:<30} found in {found:>2} of {seeds:>3} seeds  {note}");
+        }
+        let (wrong, seeds, first) = look(&folders, None);
+        println!("{:<30} found in {wrong:>2} of {seeds:>3} seeds  {first}", "(no bug)");
+        if fine && wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
 }

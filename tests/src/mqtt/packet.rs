@@ -50,7 +50,7 @@ pub enum Packet {
     Other(u8),
 }
 
-fn put_length(out: &mut Vec<u8>, mut length: usize) {
+pub(crate) fn put_length(out: &mut Vec<u8>, mut length: usize) {
     loop {
         let byte = (length % 128) as u8;
         length /= 128;
@@ -132,11 +132,11 @@ pub fn publish(
 }
 
 /// A packet as it is on the wire: head byte and body.
-pub(super) type Frame<'a> = (u8, &'a [u8]);
+pub(crate) type Frame<'a> = (u8, &'a [u8]);
 
 /// One whole packet at the start of `bytes`, as head byte and body, and its length; `None` when
 /// there is less than one.
-pub(super) fn frame(bytes: &[u8]) -> io::Result<Option<(Frame<'_>, usize)>> {
+pub(crate) fn frame(bytes: &[u8]) -> io::Result<Option<(Frame<'_>, usize)>> {
     let mut length = 0usize;
     for at in 0..4 {
         let Some(byte) = bytes.get(1 + at) else {

@@ -1,5 +1,7 @@
 //! Where the power goes.
 
+use std::collections::BTreeSet;
+
 use super::image::Mood;
 use super::log::{Log, Op};
 use crate::simulation::Random;
@@ -45,5 +47,31 @@ pub fn every_cut(log: &Log, seed: u64) -> impl Iterator<Item = Cut> + use<> {
     let mut random = Random::new(seed);
     (0..=log.records().len()).flat_map(move |at| {
         [Mood::NoneKept, Mood::AllKept, Mood::Random(random.draw())].map(|mood| Cut { at, mood })
+    })
+}
+
+/// The points from each write of a segment's header on until two operations after the next one, each in so many moods:
+/// chance seldom cuts there.
+pub fn header_cuts(log: &Log, moods: usize, seed: u64) -> impl Iterator<Item = Cut> + use<> {
+    let mut segments = BTreeSet::new();
+    let mut points = BTreeSet::new();
+    for (number, record) in log.records().iter().enumerate() {
+        match &record.op {
+            Op::Open { fd, path, .. } if path.ends_with(".seg") => {
+                segments.insert((record.pid, *fd));
+            }
+            Op::Open { fd, .. } | Op::Close { fd } => {
+                segments.remove(&(record.pid, *fd));
+            }
+            Op::Write { fd, at: 0, .. } if segments.contains(&(record.pid, *fd)) => {
+                points.extend(number..number + 6);
+            }
+            _ => {}
+        }
+    }
+    let mut random = Random::new(seed);
+    points.into_iter().flat_map(move |at| {
+        let chosen: Vec<Mood> = (0..moods).map(|_| Mood::Random(random.draw())).collect();
+        chosen.into_iter().map(move |mood| Cut { at, mood })
     })
 }

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::{fs, process};
 
 use super::log::Log;
@@ -18,7 +17,8 @@ pub struct Recorder {
     folder: PathBuf,
     log: PathBuf,
     fault: Option<String>,
-    is_healed: AtomicBool,
+    /// Calls fail while it is there.
+    ill: PathBuf,
 }
 
 impl Recorder {
@@ -26,20 +26,29 @@ impl Recorder {
     pub fn new(folder: &Path, log: &Path) -> Recorder {
         let folder = folder.canonicalize().expect("the folder is there");
         fs::write(log, []).expect("the log can be written");
-        Recorder { folder, log: log.to_owned(), fault: None, is_healed: AtomicBool::new(false) }
+        let ill = log.with_extension("ill");
+        Recorder { folder, log: log.to_owned(), fault: None, ill }
     }
 
     /// Lets calls fail: `write:17:28` the 17th write (or length) with errno 28, `write:17-20:28` that and three more,
-    /// `sync:5+:5` every sync from the 5th on with errno 5. In each process for itself.
+    /// `sync:5+:5` every sync from the 5th on with errno 5, `write:1+:5,sync:1+:5` both; with `@state/` behind it only
+    /// below that folder. In each process for itself, in every life until [`Recorder::heal`].
     #[must_use]
     pub fn with_fault(mut self, fault: &str) -> Recorder {
         self.fault = Some(fault.to_owned());
+        self.fall_ill();
         self
     }
 
-    /// In programs that are started from now on no call fails.
+    /// From now on no call fails, also in programs that run.
     pub fn heal(&self) {
-        self.is_healed.store(true, Ordering::Relaxed);
+        // It may be well already.
+        fs::remove_file(&self.ill).ok();
+    }
+
+    /// From now on calls fail again.
+    pub fn fall_ill(&self) {
+        fs::write(&self.ill, []).expect("a file can be written beside the log");
     }
 
     /// Has a program that is about to be started recorded, and every program that it starts.
@@ -48,10 +57,8 @@ impl Recorder {
             .env("LD_PRELOAD", library())
             .env("TIDEGATE_RECORD_FOLDER", &self.folder)
             .env("TIDEGATE_RECORD_LOG", &self.log);
-        if let Some(fault) = &self.fault
-            && !self.is_healed.load(Ordering::Relaxed)
-        {
-            command.env("TIDEGATE_RECORD_FAULT", fault);
+        if let Some(fault) = &self.fault {
+            command.env("TIDEGATE_RECORD_FAULT", fault).env("TIDEGATE_RECORD_ILL", &self.ill);
         }
     }
 

@@ -41,6 +41,13 @@ pub struct Stats {
     pub duplicates: u64,
     pub lost: u64,
     pub connects: u64,
+    /// Lives on a disk that lies about syncs, and seqs that were given again after them.
+    pub lying: u64,
+    pub reused: u64,
+    /// Lives on a disk that takes nothing.
+    pub read_only: u64,
+    /// Bits that flipped while the gateway was off.
+    pub rotten: u64,
     /// Seeds in which a sound disk was taken for a damaged one: seqs are skipped and announced.
     pub false_alarms: u64,
     /// Acked messages whose effects were looked for.
@@ -50,7 +57,7 @@ pub struct Stats {
 
 impl Stats {
     /// Every count with its name.
-    pub fn named(&self) -> [(&'static str, u64); 18] {
+    pub fn named(&self) -> [(&'static str, u64); 22] {
         [
             ("steps", self.steps),
             ("messages", self.messages),
@@ -69,6 +76,10 @@ impl Stats {
             ("lost", self.lost),
             ("connects", self.connects),
             ("verified", self.verified),
+            ("lying lives", self.lying),
+            ("reused seqs", self.reused),
+            ("read-only lives", self.read_only),
+            ("rotten bits", self.rotten),
             ("false alarms", self.false_alarms),
         ]
     }
@@ -94,6 +105,10 @@ impl Stats {
         self.lost += other.lost;
         self.connects += other.connects;
         self.verified += other.verified;
+        self.lying += other.lying;
+        self.reused += other.reused;
+        self.read_only += other.read_only;
+        self.rotten += other.rotten;
         self.false_alarms += other.false_alarms;
     }
 }

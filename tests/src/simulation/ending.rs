@@ -6,6 +6,7 @@ use tidegate_journal::Faults;
 
 use super::books;
 use super::handlers::NAMES;
+use super::troubles::Harm;
 use super::world::{DEVICES, World};
 
 /// Quiet turns in which everything must drain.
@@ -44,12 +45,6 @@ impl World<'_> {
         let waiting: Vec<usize> =
             self.devices.iter().map(|device| device.waiting().len()).collect();
         let gateway = self.house.hub.gateway();
-        if std::env::var("DBG").is_ok() {
-            let have: std::collections::BTreeSet<u64> =
-                self.upstream.received.keys().copied().collect();
-            let last = have.last().copied().unwrap_or(0);
-            eprintln!("missing {:?}", (1..=last).filter(|s| !have.contains(s)).collect::<Vec<_>>());
-        }
         let records: u64 = gateway.waiting().map(|line| line.records).sum();
         let told = gateway.losses().map(|line| (line.count, line.told)).collect::<Vec<_>>();
         Err(format!(
@@ -62,12 +57,15 @@ impl World<'_> {
     }
 
     pub(super) fn is_drained(&mut self) -> bool {
+        // Damage in what the start did not read is found when it is idle.
+        let is_read = self.harm == Harm::default() || self.house.rest();
         let is_stored = self.house.is_stored();
         let gateway = self.house.hub.gateway();
         self.devices.iter().all(|device| device.waiting().is_empty())
             && self.house.work.is_empty()
             && gateway.messages() == 0
             && is_stored
+            && is_read
             && gateway.is_settled()
             && gateway.waiting().all(|line| line.records == 0)
             && gateway
@@ -86,16 +84,19 @@ impl World<'_> {
         }
         // A power cut alone is no damage.
         let faults = &self.climate.faults;
-        let is_sound = faults.sync_error_one_in == 0 && faults.write_error_one_in == 0;
+        let is_sound = faults.sync_error_one_in == 0
+            && faults.write_error_one_in == 0
+            && self.harm == Harm::default();
         let damaged = self.upstream.announced_for(LossReason::Damaged);
         let is_calm = is_sound && self.stats.power_cuts == 0;
-        self.stats.verified = books::balance(&self.checker, &self.upstream, is_calm)?;
+        self.stats.verified = books::balance(&self.checker, &self.upstream, is_calm, self.harm)?;
         self.stats.false_alarms += u64::from(is_sound && damaged > 0);
         self.stats.messages = self.checker.messages();
         self.stats.acks = self.checker.acked_ids().count() as u64;
         self.stats.reactions = self.checker.reactions.iter().sum();
         self.stats.received = self.upstream.received.len() as u64;
         self.stats.duplicates = self.upstream.duplicates;
+        self.stats.reused = self.upstream.reused;
         self.stats.lost = self.upstream.announced();
         self.stats.connects = self.upstream.connects;
         Ok(())

@@ -11,7 +11,7 @@ use tidegate_core::{Durability, Gateway, Input, Limits, LocalSide, Timestamp};
 use tidegate_journal::{ModelDisk, Settings as JournalSettings};
 use tidegate_store::{ModelShelf, Settings as StoreSettings, Store};
 use tidegated::hub::{Hub, Local, ToStore};
-use tidegated::runner::{Runner, Source, Work};
+use tidegated::runner::{Runner, Work};
 use tidegated::store_desk::StoreDesk;
 
 use super::disks::{Disks, Shared};
@@ -89,7 +89,7 @@ impl House {
         let mut deployed = Vec::new();
         for (number, (module_path, manifest)) in folders.iter().enumerate() {
             let handler = HandlerId(number as u16);
-            runner.add_source(handler, Source { module_path, manifest: Arc::clone(&manifest) });
+            runner.add_module(&manifest.name, module_path);
             deployed.push(Input::Deploy { handler, manifest });
         }
         let limits =
@@ -140,6 +140,11 @@ impl House {
             ToStore::Fetch(_) | ToStore::Evict(_) => 0,
         });
         commits.sum()
+    }
+
+    /// Lets the store do a piece of what it does when idle; whether that was all.
+    pub fn rest(&mut self) -> bool {
+        !self.desk.store().rest()
     }
 
     /// Whether the store has nothing to do.

@@ -42,6 +42,9 @@ pub struct Upstream {
     /// What the gateway said that it lost, by stream and reason.
     announced: BTreeMap<(String, String), u64>,
     pub duplicates: u64,
+    /// Seqs that came again for something else, after a disk had lied.
+    pub reused: u64,
+    bears_reuse: bool,
     /// Records that arrived and whose ack did not.
     pub unheard: u64,
     pub connects: u64,
@@ -58,6 +61,8 @@ impl Upstream {
             received: BTreeMap::new(),
             announced: BTreeMap::new(),
             duplicates: 0,
+            reused: 0,
+            bears_reuse: false,
             unheard: 0,
             connects: 0,
         }
@@ -68,6 +73,11 @@ impl Upstream {
         self.is_away = is_away;
     }
 
+    /// From now on a seq may come for something else than before: the gateway does not know that it was given.
+    pub fn bear_reuse(&mut self) {
+        self.bears_reuse = true;
+    }
+
     /// Takes what the uplink driver would do.
     pub fn take(&mut self, what: ToUplink, random: &mut Random) -> Option<Input> {
         match what {
@@ -76,6 +86,8 @@ impl Upstream {
                 None
             }
             ToUplink::Drop => self.cut(random),
+            // What goes beside the records is not simulated here.
+            ToUplink::Listen(_) | ToUplink::Tell(_) => None,
             ToUplink::Send(Sending { record, .. }) => {
                 // What is sent on a link that is gone is gone.
                 if matches!(self.link, Link::Up | Link::Stalled) {
@@ -155,6 +167,10 @@ impl Upstream {
             None => Ok(()),
             Some(old) if old == new => {
                 self.duplicates += 1;
+                Ok(())
+            }
+            Some(_) if self.bears_reuse => {
+                self.reused += 1;
                 Ok(())
             }
             Some(old) => {

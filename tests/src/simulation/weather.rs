@@ -4,6 +4,7 @@ use tidegate_journal::Faults;
 
 use super::house::House;
 use super::random::Random;
+use super::troubles::Trouble;
 use super::world::{DEVICES, WATCHER, World};
 
 const HOUR_US: u64 = 3_600_000_000;
@@ -19,6 +20,7 @@ pub(super) struct Climate {
     pub faults: Faults,
     /// The disk is slow: the store gets to work once in so many times.
     pub store_one_in: u64,
+    pub trouble: Trouble,
 }
 
 impl Climate {
@@ -29,7 +31,9 @@ impl Climate {
         let write_error_one_in = if random.chance(1, 4) { 80 } else { 0 };
         let faults = Faults { sync_error_one_in, write_error_one_in, ..Faults::default() };
         let store_one_in = *random.pick(&[1, 1, 40]);
-        Climate { quota_bytes, cuts_one_in, faults, store_one_in }
+        // Lives begin with a cut.
+        let trouble = if cuts_one_in > 0 { Trouble::choose(random) } else { Trouble::None };
+        Climate { quota_bytes, cuts_one_in, faults, store_one_in, trouble }
     }
 }
 
@@ -106,15 +110,18 @@ impl World<'_> {
         }
         let seed = self.random.draw();
         // The power may go again while the gateway starts.
+        let life = self.life();
         for _ in 0..8 {
             self.disks.cut();
+            self.rot();
             let again = self.random.chance(1, 4);
             let at = self.disks.journal.lend().operations() + self.random.below(20);
-            self.set_faults(Faults { cut_at: again.then_some(at), ..Faults::default() });
+            let read_only = life.read_only;
+            self.set_faults(Faults { cut_at: again.then_some(at), read_only, ..Faults::default() });
             match House::start(self.folders, &self.disks, self.climate.quota_bytes, seed) {
                 Ok(house) => {
                     self.house = house;
-                    self.set_faults(self.climate.faults);
+                    self.set_faults(life);
                     self.on_us = self.now_us;
                     self.connect(WATCHER);
                     return Ok(());

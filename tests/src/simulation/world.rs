@@ -12,6 +12,7 @@ use super::disks::Disks;
 use super::handlers::{Folders, KINDS, NAMES};
 use super::house::{BEHIND_BYTES_MAX, House, LIMITS, RECEIVE_MAX};
 use super::random::Random;
+use super::troubles::Harm;
 use super::upstream::Upstream;
 use super::weather::Climate;
 use crate::mqtt::packet::Packet;
@@ -33,6 +34,7 @@ pub(super) struct World<'a> {
     pub(super) devices: Vec<Device>,
     pub(super) checker: Checker,
     pub(super) stats: Stats,
+    pub(super) harm: Harm,
 }
 
 /// Runs `steps` random steps and a quiet phase.
@@ -52,11 +54,11 @@ pub fn run(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation>
         world.drain()
     };
     let done = go();
-    let cuts = world.stats.power_cuts;
+    let (cuts, harm) = (world.stats.power_cuts, world.harm);
     done.map_err(|what| Violation {
         seed,
         step,
-        what: format!("{what} (after {cuts} power cuts)"),
+        what: format!("{what} (after {cuts} power cuts, {harm:?})"),
     })?;
     world.stats.steps = steps;
     world.stats.virtual_ms = world.now_us / 1000;
@@ -82,6 +84,7 @@ impl<'a> World<'a> {
             devices: (0..DEVICES).map(Device::new).collect(),
             checker: Checker::default(),
             stats: Stats::default(),
+            harm: Harm::default(),
         })
     }
 

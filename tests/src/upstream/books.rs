@@ -80,6 +80,17 @@ impl Books {
         self.payloads(stream).count()
     }
 
+    /// Records of a stream that evictions gave up, as the gateway says.
+    pub fn given_up(&self, stream: &str) -> u64 {
+        let mut counts: BTreeMap<(u64, &str), u64> = BTreeMap::new();
+        for (epoch, loss) in self.losses.iter().filter(|(_, loss)| loss.stream == stream) {
+            // Each announcement says how many it is by now.
+            let count = counts.entry((*epoch, &loss.reason)).or_default();
+            *count = loss.count.max(*count);
+        }
+        counts.values().sum()
+    }
+
     /// Seqs below the highest one that neither came nor were announced as lost.
     pub fn missing(&self) -> Vec<(u64, u64)> {
         let epochs: BTreeSet<u64> = self.records.keys().map(|(epoch, _)| *epoch).collect();

@@ -11,6 +11,8 @@ const CONNECT: u8 = 1;
 const PINGREQ: u8 = 12;
 
 const CONNACK: [u8; 4] = [0x20, 2, 0, 0];
+/// Session present.
+const CONNACK_SESSION: [u8; 4] = [0x20, 2, 1, 0];
 /// Code 5: not authorised.
 const CONNACK_REFUSED: [u8; 4] = [0x20, 2, 0, 5];
 const PINGRESP: [u8; 2] = [0xd0, 0];
@@ -52,6 +54,7 @@ pub(super) fn serve(
 fn answer(packet: Packet, mood: Mood, generation: u64, shared: &Shared) -> Option<Vec<u8>> {
     match packet {
         Packet::Other(CONNECT) if mood == Mood::Refuses => Some(CONNACK_REFUSED.to_vec()),
+        Packet::Other(CONNECT) if mood == Mood::OtherSession => Some(CONNACK_SESSION.to_vec()),
         Packet::Other(CONNECT) => Some(CONNACK.to_vec()),
         Packet::Other(PINGREQ) => Some(PINGRESP.to_vec()),
         Packet::Publish(_) if mood == Mood::HangsUp => None,

@@ -47,6 +47,8 @@ fn the_demo_works_for_programs_pipes_and_people() {
     assert_eq!(number("lost"), 0, "{line}");
     assert!(number("p50_us") > 0 && number("p99_us") >= number("p50_us"), "{line}");
     assert!((1_000..100_000).contains(&number("rss_kb")), "{line}");
+    assert_eq!(number("deploys"), 2, "{line}");
+    assert!(summary["deploy_ms"].as_f64() > Some(0.0), "{line}");
 
     // A pipe: plain lines, no control characters.
     let (output, lines) = finished(&mut demo(&["--seconds", "2"]));
@@ -55,6 +57,7 @@ fn the_demo_works_for_programs_pipes_and_people() {
     let ticks = lines.iter().filter(|line| line.contains(" messages  ")).count();
     assert!(ticks >= 2, "a line a second: {lines:?}");
     assert!(lines.iter().any(|line| line.contains(" 0 lost")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("2 versions pushed live")), "{lines:?}");
 
     // A person who has seen enough: a table that is drawn over itself, and Ctrl-C.
     ends_at_ctrl_c_on_a_terminal();

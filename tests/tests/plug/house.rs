@@ -10,6 +10,7 @@ use tidegate_tests::fleet::{Fleet, Judge, Sent, counts, handlers, is_drained, no
 use tidegate_tests::handlers::Handler;
 use tidegate_tests::mqtt::Client;
 use tidegate_tests::ports;
+use tidegate_tests::power_cut::Recorder;
 use tidegate_tests::programs::Placement;
 use tidegate_tests::upstream::{Mood, Upstream};
 
@@ -43,6 +44,20 @@ impl House {
         daemon.wait_until_ready(&handlers);
         let (stop, broken) = (AtomicBool::new(false), Mutex::default());
         House { daemon, upstream, stop, broken }
+    }
+
+    /// Recorded, with calls that fail while the recorder is ill; it is well at first.
+    pub fn start_faulty(mood: Mood, fault: &str) -> (House, Recorder) {
+        let upstream = Upstream::start(mood);
+        let handlers = handlers();
+        let (mut daemon, recorder) =
+            Daemon::spawn_faulty(&handlers, &upstream.config(), Some(fault));
+        daemon.process.kill();
+        recorder.heal();
+        daemon.start_again_recorded(&recorder);
+        daemon.wait_until_ready(&handlers);
+        let (stop, broken) = (AtomicBool::new(false), Mutex::default());
+        (House { daemon, upstream, stop, broken }, recorder)
     }
 
     pub fn start_again(&mut self) {

@@ -73,6 +73,49 @@ fn what_is_too_large_or_not_granted_is_refused_and_acked() {
     first_reaction(house.daemon.address, Instant::now());
 }
 
+const QUOTA: i32 = -7;
+/// Keys that one message sets, and of one handler on this board.
+const KEYS_A_MESSAGE: u32 = 1_000;
+const KEYS_MAX: u32 = 4_096;
+
+/// A million keys: each message sets a thousand new ones, numbered by a counter that is one of them.
+#[test]
+fn a_handler_that_sets_a_million_keys_is_stopped_at_its_cap_and_the_rest_goes_on() {
+    // Key 8..16 is the number of the next one; the last answer counts.
+    let module = guest_with(
+        "(data (i32.const 16) \"many/out\") (data (i32.const 40) \"next\")",
+        &format!(
+            "(drop (call $state_get (i32.const 40) (i32.const 4) (i32.const 8) (i32.const 8) (i32.const 0)))
+             (local.set $i (i32.const 0))
+             (loop $again
+               (i64.store (i32.const 8) (i64.add (i64.load (i32.const 8)) (i64.const 1)))
+               (local.set $j (call $state_set (i32.const 8) (i32.const 8) (i32.const 8) (i32.const 8) (i32.const 0)))
+               (local.set $i (i32.add (local.get $i) (i32.const 1)))
+               (br_if $again (i32.and (i32.ge_s (local.get $j) (i32.const 0))
+                                      (i32.lt_u (local.get $i) (i32.const {KEYS_A_MESSAGE})))))
+             (drop (call $state_set (i32.const 40) (i32.const 4) (i32.const 8) (i32.const 8) (i32.const 0)))
+             (i32.store (i32.const 8) (local.get $j))
+             (drop (call $publish (i32.const 16) (i32.const 8) (i32.const 8) (i32.const 4) (i32.const 0)))
+             (i32.const 0)"
+        ),
+    );
+    let many = Handler::new("many", "many/in", module).may_publish("many/out");
+    let mut house = House::start_with(Mood::Takes, std::slice::from_ref(&many), "");
+    let given: Vec<i32> = (0..1_000_000 / KEYS_A_MESSAGE)
+        .map(|_| answer(&house, "many"))
+        .take_while(|given| *given != QUOTA)
+        .collect();
+    let set = given.len() as u32 * KEYS_A_MESSAGE;
+    assert!((KEYS_MAX - KEYS_A_MESSAGE..=KEYS_MAX).contains(&set), "{set} keys: {given:?}");
+    assert_eq!(answer(&house, "many"), QUOTA, "and so it stays");
+    first_reaction(house.daemon.address, Instant::now());
+    house.daemon.process.kill();
+    house.daemon.start_again();
+    house.daemon.wait_until_ready(&[many]);
+    assert_eq!(answer(&house, "many"), QUOTA, "after a start, too");
+    first_reaction(house.daemon.address, Instant::now());
+}
+
 #[test]
 fn a_stream_that_is_granted_and_not_configured_is_counted() {
     let handler = {

@@ -3,6 +3,7 @@
 
 mod damage;
 mod disk;
+mod failing;
 mod house;
 mod inputs;
 

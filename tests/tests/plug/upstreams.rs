@@ -34,6 +34,20 @@ fn check(mood: Mood, words: &[&str]) {
     assert!(house.upstream.books().losses.is_empty(), "nothing was given up");
 }
 
+/// Whatever it has kept, every record is sent again that was not acked, and comes once.
+#[test]
+fn one_that_returns_with_another_session() {
+    let house = House::start(Mood::Takes);
+    let mut sent = house.fleet("s", 20).run();
+    for (name, mood) in [("t", Mood::OtherSession), ("u", Mood::Takes), ("v", Mood::OtherSession)] {
+        house.upstream.set(mood);
+        sent.extend(house.fleet(name, 20).run());
+    }
+    let wrong = house.judge(&sent);
+    assert_eq!(wrong, [""; 0], "{}", house.daemon.process.text());
+    assert!(house.upstream.books().losses.is_empty(), "nothing was given up");
+}
+
 #[test]
 fn one_that_refuses() {
     check(Mood::Refuses, &["upstream is not there", "retry_ms"]);

@@ -27,16 +27,24 @@ const FLOORS: [(&str, u8); 16] = [
 const NEIGHBOURS: [(&str, &str); 1] = [("gateway/store", "gateway/journal")];
 
 /// Who may depend on a library, by folder.
-const IMPORTS: [(&str, &[&str]); 7] = [
+const IMPORTS: [(&str, &[&str]); 12] = [
     ("wasmi", &["gateway/host"]),
     ("wasmparser", &["gateway/host"]),
     ("mqtt-protocol-core", &["gateway/broker"]),
     ("toml", &["gateway/config"]),
     ("sled", &["gateway/daemon"]),
+    ("ed25519-dalek", &["gateway/release"]),
+    ("sha2", &["gateway/release"]),
+    ("scrypt", &["gateway/release"]),
+    ("chacha20poly1305", &["gateway/release"]),
+    ("getrandom", &["gateway/release"]),
     // The local client; the demo's devices; the benchmark's native handler.
     ("rumqttc", &["gateway/daemon", "gateway/cli", "tests"]),
     ("tokio", &["gateway/daemon", "gateway/cli", "tests"]),
 ];
+
+/// What depends on nothing of ours, whatever its floor: what is signed must not change because something else did.
+const ALONE: [&str; 1] = ["gateway/release"];
 
 /// In how many files of the daemon's sources a library may appear: local client and uplink; the shelf.
 const FILES_MAX: [(&str, usize); 2] = [("rumqttc", 2), ("sled", 1)];
@@ -75,6 +83,10 @@ pub fn wrong_arrows(members: &[Member]) -> Vec<String> {
             let Some(other) = members.iter().find(|other| other.name == *dependency) else {
                 continue;
             };
+            if ALONE.contains(&member.folder.as_str()) {
+                findings.push(format!("{} sees {dependency}: it stands alone", member.name));
+                continue;
+            }
             let is_neighbour = NEIGHBOURS.contains(&(&member.folder, &other.folder));
             if !is_neighbour && floor(&other.folder).is_none_or(|floor| floor >= own) {
                 findings.push(format!(
@@ -179,6 +191,14 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_alone_sees_nothing_of_ours() {
+        let core = member("tidegate-core", "gateway/core", &[]);
+        let release = |dependencies| member("tidegate-release", "gateway/release", dependencies);
+        assert_eq!(wrong_arrows(&[core.clone(), release(&["sha2"])]), [""; 0]);
+        assert_eq!(wrong_arrows(&[core, release(&["sha2", "tidegate-core"])]).len(), 1);
+    }
+
+    #[test]
     fn a_crate_without_a_floor_or_with_a_false_name_is_found() {
         let members =
             [member("tidegate-util", "gateway/util", &[]), member("core", "gateway/core", &[])];
@@ -193,6 +213,9 @@ mod tests {
             ("gateway/daemon", "mqtt-protocol-core", 1),
             ("gateway/cli", "toml", 1),
             ("gateway/host", "rumqttc", 1),
+            ("gateway/daemon", "ed25519-dalek", 1),
+            ("gateway/cli", "scrypt", 1),
+            ("gateway/release", "sha2", 0),
             ("gateway/host", "wasmi", 0),
             ("tests", "rumqttc", 0),
         ] {

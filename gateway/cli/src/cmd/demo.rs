@@ -8,6 +8,7 @@ use crate::args::Args;
 use crate::board;
 use crate::demo::{Demo, Summary};
 use crate::failure::Failure;
+use crate::push::package::Package;
 use crate::toolchain::STACK_KIB;
 
 pub const COMMAND: Command = Command {
@@ -15,15 +16,16 @@ pub const COMMAND: Command = Command {
     usage: "demo [--seconds N] [--json]",
     about: "run the main job here: a daemon, a handler, five devices",
     help: "\
-Builds the daemon and the example handler `overheat`, starts the daemon on a free loopback port, and
-lets five simulated devices publish 20 messages a second each. Each device works out what it should
-hear and counts what it does not. Ctrl-C ends it.
+Builds the daemon and the example handler `overheat`, starts the daemon on a free loopback port, pushes the
+handler to it, signed, and lets five simulated devices publish 20 messages a second each. Each device works
+out what it should hear and counts what it does not. Half way (or after 10 s) a second version is pushed, live.
+Ctrl-C ends it.
 
 Options:
   --seconds N    end by itself after N seconds
   --json         one JSON line at the end and nothing else on standard output
 
-Exit status: 0 when reactions came and none was lost; 1 otherwise.
+Exit status: 0 when reactions came, none was lost, and what was pushed runs; 1 otherwise.
 ",
     run,
 };
@@ -47,11 +49,12 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
     eprintln!("building the handler {EXAMPLE} ...");
     let built = build::build(&handler, &board::read(None)?, STACK_KIB)?;
     eprintln!("  {} bytes of wasm, {} KiB of memory", built.bytes, built.memory_kib);
+    let package = Package::read(&handler, &board::read(None)?)?;
     let program = daemon(&root)?;
     let folder = build_folder(&program)?.join("demo");
     std::fs::create_dir_all(&folder)
         .map_err(|error| Failure::failed(format!("cannot make {}: {error}", folder.display())))?;
-    let demo = Demo { program, handler, folder, seconds, json };
+    let demo = Demo { program, handler: package, folder, seconds, json };
     let summary = demo.run().map_err(|error| Failure::failed(format!("{error:#}")))?;
     tell(&summary, json);
     if summary.lost > 0 {
@@ -70,10 +73,11 @@ fn tell(summary: &Summary, json: bool) {
         println!("{}", serde_json::to_string(summary).expect("numbers are JSON"));
         return;
     }
-    let Summary { messages, reactions, lost, p50_us, p99_us, rss_kb } = summary;
+    let Summary { messages, reactions, lost, p50_us, p99_us, rss_kb, deploys, deploy_ms } = summary;
     println!(
         "\n{messages} messages, {reactions} reactions, {lost} lost.\n\
-         Device to handler to device: {p50_us} us in the median, {p99_us} us p99. Daemon: {rss_kb} KB."
+         Device to handler to device: {p50_us} us in the median, {p99_us} us p99. Daemon: {rss_kb} KB.\n\
+         {deploys} versions pushed live, {deploy_ms} ms each from the last byte until it ran."
     );
 }
 

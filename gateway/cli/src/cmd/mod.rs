@@ -3,10 +3,19 @@
 
 pub mod build;
 pub mod demo;
+pub mod history;
+pub mod keygen;
 pub mod new;
 pub mod outbox;
 pub mod plan;
+pub mod push;
 pub mod receive;
+pub mod remove;
+pub mod rollback;
+mod signing;
+pub mod status;
+pub mod test;
+pub mod trust;
 pub mod try_event;
 
 use crate::failure::Failure;
@@ -26,6 +35,14 @@ pub const COMMANDS: &[Command] = &[
     new::COMMAND,
     build::COMMAND,
     try_event::COMMAND,
+    test::COMMAND,
+    keygen::COMMAND,
+    trust::COMMAND,
+    push::COMMAND,
+    status::COMMAND,
+    history::COMMAND,
+    rollback::COMMAND,
+    remove::COMMAND,
     plan::COMMAND,
     outbox::COMMAND,
     receive::COMMAND,

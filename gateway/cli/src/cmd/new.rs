@@ -29,6 +29,7 @@ const FILES: &[(&str, &str)] = &[
     ("src/lib.rs", include_str!("../../template/lib.rs.in")),
     ("handler.toml", include_str!("../../template/handler.toml.in")),
     ("events.txt", include_str!("../../template/events.txt")),
+    ("golden.json", include_str!("../../template/golden.json.in")),
     ("README.md", include_str!("../../template/README.md.in")),
     (".gitignore", "target/\n*.wasm\n"),
 ];
@@ -45,6 +46,9 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
     println!("  cargo test --manifest-path {name}/Cargo.toml    runs its test, natively");
     println!("  tidegate build {name}                           makes {name}/{name}.wasm");
     println!("  tidegate try {name} < {name}/events.txt         runs it over messages");
+    println!(
+        "  tidegate test {name}                            tries its golden events, as gateways do"
+    );
     Ok(())
 }
 

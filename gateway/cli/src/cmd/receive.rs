@@ -8,15 +8,15 @@ mod mark;
 mod output;
 mod receiver;
 mod session;
-mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tidegate_config::{BrokerUrl, Protocol};
+use tidegate_config::Protocol;
 
 use super::Command;
 use crate::args::Args;
+use crate::broker;
 use crate::failure::Failure;
 use mark::Mark;
 use output::Output;
@@ -123,8 +123,7 @@ fn tell(summary: &Summary, json: bool, to_stdout: bool) {
 }
 
 fn target(args: &Args) -> Result<Target, Failure> {
-    let url = args.option("broker").ok_or_else(|| Failure::usage("--broker is missing"))?;
-    let url: BrokerUrl = url.parse().map_err(|why| Failure::usage(format!("--broker: {why}")))?;
+    let url = broker::url(args)?;
     let topics: Vec<String> = match &args.options("topic")[..] {
         [] => vec!["#".to_owned()],
         topics => topics.iter().map(|topic| (*topic).to_owned()).collect(),
@@ -144,26 +143,8 @@ fn target(args: &Args) -> Result<Target, Failure> {
     if client_id.is_empty() {
         return Err(Failure::usage("--client-id is empty; the broker keeps messages by that name"));
     }
-    let tls = tls::config(url.tls, args)?;
-    Ok(Target { url, topics, protocol, client_id, login: login(args)?, tls })
-}
-
-fn login(args: &Args) -> Result<Option<(String, String)>, Failure> {
-    let Some(username) = args.option("username") else {
-        return match args.option("password-file") {
-            None => Ok(None),
-            Some(_) => Err(Failure::usage("--password-file goes with --username")),
-        };
-    };
-    let password = match args.option("password-file") {
-        None => String::new(),
-        Some(file) => {
-            let text = std::fs::read_to_string(file)
-                .map_err(|error| Failure::config(format!("{file} cannot be read: {error}")))?;
-            text.trim_end_matches(['\r', '\n']).to_owned()
-        }
-    };
-    Ok(Some((username.to_owned(), password)))
+    let tls = broker::tls(url.tls, args, "key")?;
+    Ok(Target { url, topics, protocol, client_id, login: broker::login(args)?, tls })
 }
 
 fn once_idle(args: &Args) -> Result<Option<Duration>, Failure> {

@@ -147,8 +147,14 @@ impl Bench {
             mark: None,
         };
         let first = self.events == 1;
-        let event =
-            Event { id: self.events, message: Arc::new(message), ticket: None, attempt: 0, first };
+        let event = Event {
+            id: self.events,
+            message: Arc::new(message),
+            ticket: None,
+            attempt: 0,
+            first,
+            invoke: None,
+        };
         let job = Job { id: JobId(self.events), handler: HandlerId(0), events: vec![event] };
         let before = Instant::now();
         let (event, outcome) = self.finish(job);
@@ -206,7 +212,7 @@ impl Bench {
 }
 
 /// Every stream that the manifest grants, as if the gateway had it.
-fn granted_streams(manifest: &Manifest) -> Result<Streams, Failure> {
+pub(super) fn granted_streams(manifest: &Manifest) -> Result<Streams, Failure> {
     let names: BTreeSet<&String> = manifest.grants.send.iter().collect();
     let stream = |name: &String| Stream {
         id: StreamId::of(name),

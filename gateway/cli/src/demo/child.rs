@@ -10,6 +10,8 @@ use anyhow::{Context as _, bail};
 
 /// How long the front door may take to open. It takes milliseconds; a loaded machine may take longer.
 const START_PATIENCE: Duration = Duration::from_secs(10);
+/// The gateway's id.
+pub const GATEWAY: &str = "demo";
 /// The daemon promises to stop within 5 s.
 const STOP_PATIENCE: Duration = Duration::from_secs(6);
 
@@ -26,7 +28,7 @@ impl Daemon {
     ///
     /// # Errors
     /// When it does not start; the message holds the end of its log.
-    pub fn start(program: &Path, folder: &Path, handler: &Path) -> anyhow::Result<Daemon> {
+    pub fn start(program: &Path, folder: &Path, trust: &Path) -> anyhow::Result<Daemon> {
         let port = free_port()?;
         let data = folder.join("data");
         if data.exists() {
@@ -36,9 +38,9 @@ impl Daemon {
         fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
         let config = folder.join("gateway.toml");
         let text = format!(
-            "[gateway]\nid = \"demo\"\ndata_dir = {:?}\nboard = \"dev\"\n\n[local]\nlisten = \"127.0.0.1:{port}\"\n\n[[handler]]\npath = {:?}\n",
+            "[gateway]\nid = \"{GATEWAY}\"\ndata_dir = {:?}\nboard = \"dev\"\n\n[local]\nlisten = \"127.0.0.1:{port}\"\n\n[trust]\nfile = {:?}\n",
             data.display().to_string(),
-            handler.display().to_string(),
+            trust.display().to_string(),
         );
         fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;
         let log = folder.join("tidegated.log");

@@ -3,20 +3,25 @@
 use std::cell::Ref;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::push::package::Package;
+
 mod child;
+mod deploy;
 mod device;
 mod table;
 mod walk;
 
 use child::Daemon;
+use deploy::{Fleet, Push};
 use device::{Device, PATIENCE, Tally};
 use table::Table;
 
@@ -25,14 +30,18 @@ const DEVICES: usize = 5;
 const PERIOD: Duration = Duration::from_millis(50);
 const REDRAW: Duration = Duration::from_millis(250);
 const LINE_EVERY_S: u64 = 1;
+/// When the second version comes, where nobody says how long the demo goes on.
+const SECOND_AFTER: Duration = Duration::from_secs(10);
+/// A gateway here runs what is pushed within milliseconds; a loaded machine may take longer.
+const PUSH_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What the demo is run with.
 #[derive(Debug)]
 pub struct Demo {
     /// The daemon's binary.
     pub program: PathBuf,
-    /// The handler's folder, its module built.
-    pub handler: PathBuf,
+    /// The handler, its module built.
+    pub handler: Package,
     /// For configuration, data and log.
     pub folder: PathBuf,
     /// Without it the demo runs until Ctrl-C.
@@ -49,6 +58,10 @@ pub struct Summary {
     pub p50_us: u64,
     pub p99_us: u64,
     pub rss_kb: u64,
+    /// Versions that were pushed and run.
+    pub deploys: usize,
+    /// From the last byte sent until it runs, in the median.
+    pub deploy_ms: f64,
 }
 
 impl Demo {
@@ -62,10 +75,16 @@ impl Demo {
     }
 
     async fn play(self) -> anyhow::Result<Summary> {
-        let mut daemon = Daemon::start(&self.program, &self.folder, &self.handler)?;
+        let fleet = Rc::new(Fleet::new(&self.folder)?);
+        let mut daemon = Daemon::start(&self.program, &self.folder, &fleet.trust_file)?;
         let hint = hint(daemon.port);
         if !self.json {
             println!("{}", introduction(daemon.port, &daemon.log));
+        }
+        let package = deploy::first(self.handler.clone());
+        let (push, runs) = deploy::start(&fleet, daemon.port, package.clone());
+        if tokio::time::timeout(PUSH_PATIENCE, runs).await.is_err() {
+            bail!("the gateway does not run what was pushed; see {}", daemon.log.display());
         }
         let mut devices = Vec::new();
         for number in 1..=DEVICES {
@@ -74,8 +93,12 @@ impl Demo {
             spawn_local(device::listen(tally, client, events));
             devices.push(device);
         }
-        let rss_kb = self.play_devices(&mut devices, &mut daemon, &hint).await?;
-        let summary = summarise(&devices, rss_kb);
+        let mut pushes =
+            Pushes { fleet, second: Some(deploy::second(&package)), under_way: vec![push] };
+        let rss_kb = self.play_devices(&mut devices, &mut daemon, &hint, &mut pushes).await?;
+        let took =
+            pushes.finish().await.with_context(|| format!("see {}", daemon.log.display()))?;
+        let summary = summarise(&devices, rss_kb, &took);
         devices.iter().for_each(Device::stop);
         // Lets the clients say goodbye, so that the daemon sees no lost connections.
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -89,9 +112,11 @@ impl Demo {
         devices: &mut [Device],
         daemon: &mut Daemon,
         hint: &str,
+        pushes: &mut Pushes,
     ) -> anyhow::Result<u64> {
         let start = Instant::now();
         let end = self.seconds.map(|seconds| start + Duration::from_secs(seconds));
+        let half = start + self.seconds.map_or(SECOND_AFTER, |s| Duration::from_millis(s * 500));
         let tick = PERIOD / u32::try_from(DEVICES).expect("a handful");
         let mut ticks = interval(tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -115,6 +140,9 @@ impl Demo {
                     daemon.log.display()
                 );
             }
+            if now >= half {
+                pushes.go_on(daemon.port);
+            }
             devices[turn % DEVICES].publish();
             devices.iter().for_each(|device| device.tally.borrow_mut().handle_timeout(now));
             if show.is_due(now) {
@@ -137,9 +165,45 @@ impl Demo {
     }
 }
 
-fn summarise(devices: &[Device], rss_kb: u64) -> Summary {
+/// Versions on their way to the gateway.
+struct Pushes {
+    fleet: Rc<Fleet>,
+    second: Option<Package>,
+    under_way: Vec<Push>,
+}
+
+impl Pushes {
+    /// Pushes the second version, once.
+    fn go_on(&mut self, port: u16) {
+        if let Some(package) = self.second.take() {
+            let (push, _) = deploy::start(&self.fleet, port, package);
+            self.under_way.push(push);
+        }
+    }
+
+    /// How long each took. All must run: one that was never pushed, because the demo ended before, does not count.
+    async fn finish(self) -> anyhow::Result<Vec<Duration>> {
+        let mut took = Vec::new();
+        for push in self.under_way {
+            let pushed = tokio::time::timeout(PUSH_PATIENCE, push).await;
+            took.push(pushed.context("a push does not end")?.context("a push stopped")??);
+        }
+        Ok(took)
+    }
+}
+
+fn summarise(devices: &[Device], rss_kb: u64, took: &[Duration]) -> Summary {
     let mut all = Histogram::<u64>::new(3).expect("three digits is a valid precision");
-    let mut summary = Summary { messages: 0, reactions: 0, lost: 0, p50_us: 0, p99_us: 0, rss_kb };
+    let mut summary = Summary {
+        messages: 0,
+        reactions: 0,
+        lost: 0,
+        p50_us: 0,
+        p99_us: 0,
+        rss_kb,
+        deploys: took.len(),
+        deploy_ms: deploy::median_ms(took),
+    };
     for device in devices {
         let tally = device.tally.borrow();
         summary.messages += tally.messages;
@@ -154,8 +218,9 @@ fn summarise(devices: &[Device], rss_kb: u64) -> Summary {
 
 fn introduction(port: u16, log: &Path) -> String {
     format!(
-        "tidegated is running on 127.0.0.1:{port} with the handler `overheat`: it keeps an average of each\n\
-         device's temperature and answers every message that leaves it above 60 C. Its log:\n\
+        "tidegated is running on 127.0.0.1:{port}, and the handler `overheat` is pushed to it, signed: it keeps an\n\
+         average of each device's temperature and answers every message that leaves it above 60 C. Half way,\n\
+         a second version takes over, live. The daemon's log:\n\
          \x20 {}\n\n\
          Be a device yourself:\n\
          \x20 mosquitto_sub -p {port} -t 'devices/+/cmd' -v\n\

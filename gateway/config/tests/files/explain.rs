@@ -62,6 +62,7 @@ board       dev: a laptop or CI machine, 64-bit x86 Linux
 memory      at most 22 MiB of 7168 MiB, with every limit reached at once
 local       broker mqtt://[::1]:1883, client tidegate-gw-01, user u, keep-alive 30 s
 store       at most 256 MB of journal, commits after 5 ms, lazy state after 2000 ms
+pushes      none: there is no [trust]
 uplink      none: nothing goes upstream
 
 handler     overheat 0.1.0
@@ -103,7 +104,7 @@ fn a_summary_for_programs() {
             concat!(
                 r#"{{"ok":false,"gateway":"gw-01","data_dir":"DIR/data","board":"dev","memory_kib_max":{memory},"#,
                 r#""local":{{"broker":"mqtt://[::1]:1883","client_id":"tidegate-gw-01"}},"#,
-                r#""store":{{"commit_ms":5,"lazy_ms":2000,"quota_mb":256}},"uplink":null,"streams":[],"forwards":[],"#,
+                r#""store":{{"commit_ms":5,"lazy_ms":2000,"quota_mb":256}},"uplink":null,"streams":[],"forwards":[],"trust":null,"groups":[],"#,
                 r#""handlers":["#,
                 r#"{{"name":"overheat","runs":true,"version":"0.1.0","dir":"DIR/h","module":"DIR/h/m.wasm","#,
                 r#""triggers":["devices/+/telemetry","a/#"],"publish":["devices/+/cmd"],"send":[],"fuel":1000,"#,

@@ -3,6 +3,7 @@
 use crate::folder::Folder;
 use tidegate_config::{HandlerDir, read_board, read_handler, read_manifest};
 use tidegate_core::manifest::{HandlerLimits, Isolation, React};
+use tidegate_core::release::Probation;
 
 const GOOD: &str = "name = \"overheat\"\nversion = \"0.1.0\"\nmodule = \"m.wasm\"\nabi = 1\n\
                     [[trigger]]\nmqtt = \"devices/+/telemetry\"\n";
@@ -177,4 +178,33 @@ fn running_needs_the_module_and_building_does_not() {
     );
     folder.write("m.wasm", b"\0asm\x01\0\0\0rest");
     read_handler(&folder.path, &board).unwrap();
+}
+
+#[test]
+fn what_a_probation_may_be_is_said() {
+    check_more(
+        "h-probation",
+        "[probation]\nuptime_s = 0\nfailed_per_mille_max = 1001\nevent = 3\n",
+        r#"
+handler.toml:8: probation.uptime_s: 0 is out of range; use 1 to 2678400
+handler.toml:9: probation.failed_per_mille_max: 1001 is out of range; use 0 to 1000
+handler.toml:10: probation.event: is not a key here; did you mean `events`?
+"#,
+    );
+    let read = |text: &str| {
+        let text = format!("{GOOD}{text}");
+        read(&Folder::new("h-probation-good"), &text).expect("it is good").probation
+    };
+    assert_eq!(read(""), Probation::DEFAULT);
+    let written = "[probation]\nevents = 0\nuptime_s = 2\nfailed_per_mille_max = 5\n\
+                   deadline_misses_max = 1\np99_us_max = 900\nmemory_kib_max = 128\n";
+    let expect = Probation {
+        events: 0,
+        uptime_ms: 2_000,
+        failed_per_mille_max: 5,
+        deadline_misses_max: 1,
+        p99_us_max: 900,
+        memory_kib_max: 128,
+    };
+    assert_eq!(read(written), expect);
 }

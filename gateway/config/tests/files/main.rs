@@ -10,4 +10,5 @@ mod folder;
 mod gateway;
 mod handler;
 mod local;
+mod pushes;
 mod upstream;

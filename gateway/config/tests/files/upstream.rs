@@ -324,11 +324,12 @@ fn all_that_can_be_said() {
     assert_eq!(forwards, [("devices/#", StreamId::of("raw"))]);
 
     let text = explain(&settings);
-    let lines: Vec<&str> = text.lines().skip(5).take(7).collect();
+    let lines: Vec<&str> = text.lines().skip(5).take(8).collect();
     assert_eq!(
         lines,
         [
             "store       at most 1024 MB of journal, commits after 0 ms, lazy state after 60000 ms",
+            "pushes      none: there is no [trust]",
             "uplink      mqtt://[::1]:1884, MQTT 5, client me, user u, window 256, at most 10 a second, messages of at \
              most 4096 bytes",
             "stream      alerts: json to gw-01/alerts, priority 6, useless after 60 s, when full drop-newest",

@@ -145,6 +145,10 @@ impl Gateway {
         if core::mem::take(&mut self.store_failing) {
             self.report(Report::StoreWell);
         }
+        if committed.has_left_over {
+            self.outbox.handle_left_over();
+        }
+        self.outbox.handle_damage(&committed.damaged, &committed.ledger);
         let mut frames = committed.frames.iter().peekable();
         while let Some(held) = self.commits.poll_durable(committed.up_to) {
             while frames.next_if(|(id, _)| *id < held.id).is_some() {}
@@ -160,6 +164,9 @@ impl Gateway {
             && !planted(Bug::SendBeforeCommit)
         {
             self.outbox.handle_durable(frame, &held.records);
+        }
+        if let Some(version) = held.registry {
+            self.releases.handle_recorded(version);
         }
         for held in held.publishes {
             self.react(&held.handler, &held.cause, held.publish);

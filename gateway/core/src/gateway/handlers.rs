@@ -1,6 +1,5 @@
 //! Handlers: deployed, run, and what their events bring about.
 
-use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::Gateway;
@@ -8,53 +7,11 @@ use super::durable::Lasting;
 use crate::effect::{DropReason, Effect, Report};
 use crate::job::{Event, EventOutcome, Failure, HandlerId, Outcome, Publish, Verdict};
 use crate::local::Sent;
-use crate::manifest::Manifest;
 use crate::message::Message;
 use crate::planted::{Bug, planted};
 use crate::time::Timestamp;
 
 impl Gateway {
-    pub(super) fn handle_deploy(&mut self, handler: HandlerId, manifest: Arc<Manifest>) {
-        let full = if self.schedule.len() >= self.limits.handlers_max {
-            Some("the board allows no more handlers (limits.handlers_max)")
-        } else if !self.routes.has_room(manifest.triggers.len()) {
-            Some("the board allows no more triggers (limits.filters_max)")
-        } else {
-            None
-        };
-        if let Some(reason) = full {
-            let (name, reason) = (manifest.name.clone(), String::from(reason));
-            return self.report(Report::HandlerRejected { handler, name, reason });
-        }
-        self.routes.insert(handler, &manifest.triggers);
-        self.schedule.insert(handler);
-        self.deployments.insert(handler, manifest);
-        self.effects.push_back(Effect::Check { handler });
-    }
-
-    pub(super) fn handle_checked(&mut self, handler: HandlerId, result: Result<(), String>) {
-        let name = self.deployments.told_name(handler);
-        match result {
-            Ok(()) => {
-                self.deployments.check(handler);
-                self.schedule.start(handler);
-                self.report(Report::HandlerActive { handler, name });
-                if self.local.is_up() {
-                    self.subscribe();
-                }
-            }
-            Err(reason) => {
-                self.routes.remove(handler);
-                self.deployments.remove(handler);
-                for event in self.schedule.remove(handler) {
-                    self.intake.give(&event.message);
-                    self.end(event.ticket, false);
-                }
-                self.report(Report::HandlerRejected { handler, name, reason });
-            }
-        }
-    }
-
     /// Tells the local side of the triggers that it does not know.
     pub(super) fn subscribe(&mut self) {
         for (handler, filter) in self.deployments.take_unsubscribed() {
@@ -66,6 +23,7 @@ impl Gateway {
         self.local.handle_up(now);
         if !session_present {
             self.deployments.forget_subscriptions();
+            self.subscribe_control();
             for forward in &self.outbox.streams().forwards {
                 let filter = forward.from.clone();
                 self.effects.push_back(Effect::Subscribe { handler: None, filter });
@@ -77,7 +35,23 @@ impl Gateway {
         }
     }
 
-    pub(super) fn handle_outcome(&mut self, now: Timestamp, mut outcome: Outcome) {
+    pub(super) fn handle_outcome(&mut self, now: Timestamp, outcome: Outcome) {
+        let id = outcome.job.handler;
+        if !self.releases.is_on_trial(id) {
+            self.finish(now, outcome);
+        } else if let Some((outcome, judged)) = self.judge_failed(outcome) {
+            let is_done = outcome.events.iter().any(|event| matches!(event.verdict, Verdict::Done));
+            self.finish(now, outcome);
+            self.releases.handle_judged(id, judged);
+            if is_done {
+                self.judge_done(id);
+            }
+        }
+        self.handle_idle(id);
+    }
+
+    /// A job has ended.
+    fn finish(&mut self, now: Timestamp, mut outcome: Outcome) {
         let id = outcome.job.handler;
         let finished = self.schedule.finish(now, &mut outcome);
         let mut events = core::mem::take(&mut outcome.job.events);
@@ -111,6 +85,12 @@ impl Gateway {
         event: &Event,
         result: EventOutcome,
     ) -> Option<Failure> {
+        if let Some(invoke) = event.invoke {
+            self.tell_invoked(id, invoke, &result);
+            if invoke.is_dry {
+                return None;
+            }
+        }
         self.deployments.count_event(id, event, &result);
         let Some(name) = self.deployments.name(id).cloned() else {
             self.end(event.ticket, false);

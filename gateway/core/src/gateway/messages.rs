@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use super::Gateway;
 use crate::commit::Seen;
+use crate::control::Control;
 use crate::effect::{DropReason, Effect};
 use crate::intake::Cause;
 use crate::job::{Event, Failure, HandlerId, Ticket};
@@ -17,6 +18,9 @@ impl Gateway {
             self.count_drop(DropReason::TooLarge);
             self.effects.extend(ack.map(Effect::Ack));
             return;
+        }
+        if Control::is_control(message.topic.as_str()) {
+            return self.handle_control(message, ack);
         }
         if let Some(mark) = message.mark
             && self.is_repeated(mark, ack)
@@ -87,7 +91,8 @@ impl Gateway {
         self.intake.take(message);
         let id = self.schedule.next_event_id();
         let message = Arc::clone(message);
-        self.schedule.push(handler, Event { id, message, ticket, attempt: 0, first: false });
+        self.schedule
+            .push(handler, Event { id, message, ticket, attempt: 0, first: false, invoke: None });
     }
 
     /// Stops reading from a source whose message found a full line or a full gateway.

@@ -12,6 +12,7 @@ use crate::time::WallTime;
 use crate::topic::{Filter, Topic};
 
 mod durable;
+mod releases;
 
 fn manifest(name: &str, trigger: &str) -> Arc<Manifest> {
     Arc::new(Manifest {
@@ -84,7 +85,7 @@ impl Bench {
             let (handler, how) = rest.split_at(1);
             let handler = HandlerId(handler.parse().expect("a number"));
             let result = if how == "ok" { Ok(()) } else { Err("bad".to_string()) };
-            input(self, Input::Checked { handler, result });
+            input(self, Input::Checked { handler, release: None, result });
         } else if let Some(ms) = word.strip_prefix('t') {
             self.now = Timestamp(ms.parse().expect("a time"));
             self.gateway.handle_timeout(self.now);
@@ -140,7 +141,7 @@ impl Bench {
 
     fn write_down(&mut self, effect: Effect) -> Option<String> {
         Some(match effect {
-            Effect::Check { handler } => format!("check{}", handler.0),
+            Effect::Check { handler, version: _ } => format!("check{}", handler.0),
             Effect::Run(job) => {
                 let text = format!("run{}x{}", job.handler.0, job.events.len());
                 self.jobs.insert(job.handler, job);
@@ -160,7 +161,12 @@ impl Bench {
                 format!("quarantine:{wait_ms}")
             }
             Effect::Report(Report::HandlerReleased { .. }) => "released".to_string(),
-            Effect::Report(_) => return None,
+            Effect::Report(_) | Effect::Switch { .. } | Effect::Undeploy { .. } => return None,
+            Effect::Examine { .. }
+            | Effect::Sign(_)
+            | Effect::Settle(_)
+            | Effect::ListenUpstream(_)
+            | Effect::TellUpstream(_) => unreachable!("releases.rs has the tests of these"),
             Effect::Commit(_)
             | Effect::Fetch(_)
             | Effect::Evict(_)

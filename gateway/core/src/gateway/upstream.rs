@@ -32,6 +32,7 @@ impl Gateway {
     pub(super) fn handle_uplink_up(&mut self) {
         let waiting = self.outbox.handle_up(self.now);
         self.report(Report::UplinkBack { waiting });
+        self.tell_upstream();
     }
 
     pub(super) fn handle_uplink_down(&mut self, reason: String) {

@@ -102,6 +102,11 @@ impl Lane {
         self.push(place, Arc::clone(record));
     }
 
+    /// What an earlier run left over has become durable, behind everything that this lane knows of.
+    pub fn handle_left_over(&mut self) {
+        self.is_behind |= self.is_open();
+    }
+
     /// Everything up to `last_frame` has joined.
     pub fn catch_up(&mut self, last_frame: u64) {
         if self.is_open() && !self.is_behind {

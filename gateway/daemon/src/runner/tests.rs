@@ -1,3 +1,4 @@
+use tidegate_core::Manifest;
 use tidegate_core::commit::{Change, StateChange, Value};
 use tidegate_core::job::{Event, JobId, Verdict};
 use tidegate_core::manifest::{Grants, HandlerLimits, Isolation, React};
@@ -56,7 +57,14 @@ fn job(handler: HandlerId) -> Job {
         hops: 0,
         mark: None,
     };
-    let event = Event { id: 1, message: Arc::new(message), ticket: None, attempt: 0, first: true };
+    let event = Event {
+        id: 1,
+        message: Arc::new(message),
+        ticket: None,
+        attempt: 0,
+        first: true,
+        invoke: None,
+    };
     Job { id: JobId(1), handler, events: vec![event] }
 }
 
@@ -67,8 +75,8 @@ fn counted(
     name: &str,
     module_path: PathBuf,
 ) -> (i64, u64) {
-    runner.add_source(handler, Source { module_path, manifest: manifest(name) });
-    runner.check(handler);
+    runner.add_module(name, module_path);
+    runner.check(handler, Version::Configured(manifest(name)));
     let Ok(done) = runner.poll_work().expect("a module to load").step(1, Now::default()) else {
         panic!("loading is one step");
     };
@@ -76,6 +84,7 @@ fn counted(
         panic!("a load is answered with what was found");
     };
     result.expect("a good module");
+    runner.switch(handler);
     let outcome = runner.run(job(handler), Now::default()).expect("a short event");
     let event = &outcome.events[0];
     assert_eq!((&event.verdict, event.sends.len()), (&Verdict::Done, 1));
@@ -95,5 +104,9 @@ fn a_handler_starts_with_the_state_that_was_restored() {
     runner.restore(StateChange { handler: "counter".into(), version: 7, changes });
     assert_eq!(counted(&mut runner, HandlerId(0), "other", path.clone()), (1, 1));
     assert_eq!(counted(&mut runner, HandlerId(1), "counter", path.clone()), (42, 8));
+    // Another version of it, and one that was gone meanwhile, go on where it was.
+    assert_eq!(counted(&mut runner, HandlerId(1), "counter", path.clone()), (43, 9));
+    runner.rest(HandlerId(1));
+    assert_eq!(counted(&mut runner, HandlerId(1), "counter", path.clone()), (44, 10));
     std::fs::remove_file(path).expect("it was written above");
 }

@@ -142,9 +142,11 @@ async fn greet(mut stream: Box<dyn Stream>, settings: &UplinkSettings) -> Result
             return match heard {
                 Heard::Accepted(accepted) => Ok(Dialed { stream, wire, accepted, incoming }),
                 Heard::Rejected(why) | Heard::Bye(why) => Err(why),
-                Heard::Acked { .. } | Heard::Pong | Heard::Other => {
-                    Err("it answers with something that is no CONNACK".to_owned())
-                }
+                Heard::Acked { .. }
+                | Heard::Subscribed { .. }
+                | Heard::Message { .. }
+                | Heard::Pong
+                | Heard::Other => Err("it answers with something that is no CONNACK".to_owned()),
             };
         }
         if stream.read_buf(&mut incoming).await.map_err(plain)? == 0 {

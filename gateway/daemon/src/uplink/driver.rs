@@ -77,7 +77,7 @@ impl Driver {
                     say(&self.say, vec![Input::UplinkDown { reason }]);
                 }
                 // For a connection that has ended meanwhile, which has been said.
-                ToUplink::Drop | ToUplink::Send(_) => {}
+                ToUplink::Drop | ToUplink::Send(_) | ToUplink::Listen(_) | ToUplink::Tell(_) => {}
             }
         }
     }
@@ -94,7 +94,12 @@ impl Driver {
                             return Poll::Ready(Err(End::given_up()));
                         }
                         // There is one attempt already, and nothing to send before it has succeeded.
-                        Poll::Ready(Some(ToUplink::Connect | ToUplink::Send(_))) => {}
+                        Poll::Ready(Some(
+                            ToUplink::Connect
+                            | ToUplink::Send(_)
+                            | ToUplink::Listen(_)
+                            | ToUplink::Tell(_),
+                        )) => {}
                         Poll::Ready(None) => return Poll::Ready(Err(End::NobodyAsks)),
                         Poll::Pending => break,
                     }

@@ -11,17 +11,19 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use tidegate_config::UplinkSettings;
-use tidegate_core::Input;
+use tidegate_core::manifest::is_control;
 use tidegate_core::record::{Refusal, Sending};
 use tidegate_core::time::ClockQuality;
+use tidegate_core::topic::{Filter, Topic};
+use tidegate_core::{Input, Message};
 use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::dial::{Dialed, Stream};
 use super::driver::{Asked, say};
-use super::flight::Flight;
+use super::flight::{Flight, Load};
 use super::outlet::Outlets;
 use super::pulse::Pulse;
 use super::report::Report;
@@ -51,6 +53,13 @@ impl End {
     }
 }
 
+/// What goes beside the records. Bounded by the core: so many answers, and a filter for each thing that may be pushed.
+#[derive(Debug)]
+enum Aside {
+    Listen(Filter),
+    Tell(Arc<Message>),
+}
+
 /// What woke the connection up.
 enum Woken {
     /// When there is a record to write down, or room for one.
@@ -67,6 +76,8 @@ pub(super) struct Link<'d> {
     wire: Wire,
     flight: Flight,
     waiting: VecDeque<Sending>,
+    /// What goes beside the records; it goes first, and there is little of it.
+    aside: VecDeque<Aside>,
     packet_bytes_max: usize,
     outgoing: BytesMut,
     /// TLS may hold back what it was given until it is flushed.
@@ -93,6 +104,7 @@ impl<'d> Link<'d> {
             flight: Flight::new(window),
             report: Report::new(window),
             waiting: VecDeque::new(),
+            aside: VecDeque::new(),
             packet_bytes_max: settings.message_bytes_max.min(accepted.packet_bytes_max),
             outgoing: BytesMut::new(),
             is_flushed: true,
@@ -149,10 +161,36 @@ impl<'d> Link<'d> {
         while let Some(heard) = self.wire.read(&mut self.incoming)? {
             match heard {
                 Heard::Acked { packet_id, code } => {
-                    let seq = self.flight.end(packet_id);
-                    let seq = seq.ok_or("it acked a message that was not sent")?;
-                    said.push(verdict(seq, code)?);
+                    let load = self.flight.end(packet_id);
+                    match load.ok_or("it acked a message that was not sent")? {
+                        Load::Record(seq) => said.push(verdict(seq, code)?),
+                        Load::Telling(message) => {
+                            if code >= FAILURE {
+                                warn!(topic = %message.topic, code, "upstream refused what the gateway says about a handler");
+                            }
+                            said.push(Input::Told(message));
+                        }
+                        Load::Listening => {
+                            return Err("it acked a subscription as a message".to_owned());
+                        }
+                    }
                 }
+                Heard::Subscribed { packet_id, code } => {
+                    if self.flight.end(packet_id) != Some(Load::Listening) {
+                        return Err("it acked a subscription that was not made".to_owned());
+                    }
+                    if code >= FAILURE {
+                        warn!(
+                            "upstream does not let us subscribe to pushes; see its access rules for this client"
+                        );
+                    }
+                }
+                Heard::Message { topic, payload } => match Topic::new(&topic) {
+                    Ok(topic) if is_control(topic.as_str()) => {
+                        said.push(Input::FromUpstream { topic, payload: Arc::from(&*payload) });
+                    }
+                    Ok(_) | Err(_) => return Err("it sends what nobody asked for".to_owned()),
+                },
                 Heard::Pong => {}
                 Heard::Bye(why) | Heard::Rejected(why) => return Err(why),
                 Heard::Accepted(_) | Heard::Other => {
@@ -163,8 +201,36 @@ impl<'d> Link<'d> {
         Ok(())
     }
 
+    /// Writes down what goes beside the records.
+    fn write_aside(&mut self) {
+        while self.has_room()
+            && let Some(aside) = self.aside.pop_front()
+        {
+            match aside {
+                Aside::Listen(filter) => {
+                    let packet_id = self.flight.begin(Load::Listening);
+                    self.wire.subscribe(filter.as_str(), packet_id, &mut self.outgoing);
+                }
+                Aside::Tell(message) => {
+                    let packet_id = self.flight.begin(Load::Telling(Arc::clone(&message)));
+                    let max = self.packet_bytes_max;
+                    let told = self.wire.tell(&message, packet_id, max, &mut self.outgoing);
+                    if let Err(bytes) = told {
+                        self.flight.end(packet_id);
+                        warn!(
+                            bytes,
+                            max,
+                            "upstream takes no message as long as what the gateway says about a handler"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
     /// Writes waiting records down, as far as the window and the buffer go.
     fn write_down(&mut self, outlets: &mut Outlets, said: &mut Vec<Input>) {
+        self.write_aside();
         while self.has_room()
             && let Some(sending) = self.waiting.pop_front()
         {
@@ -176,7 +242,7 @@ impl<'d> Link<'d> {
                     continue;
                 }
             };
-            let packet_id = self.flight.begin(seq);
+            let packet_id = self.flight.begin(Load::Record(seq));
             let max = self.packet_bytes_max;
             if let Err(bytes) =
                 self.wire.publish(topic, packet_id, encoded, max, &mut self.outgoing)
@@ -187,6 +253,10 @@ impl<'d> Link<'d> {
         }
     }
 
+    fn has_work(&self) -> bool {
+        self.has_room() && !(self.waiting.is_empty() && self.aside.is_empty())
+    }
+
     fn has_room(&self) -> bool {
         self.flight.has_room() && self.outgoing.len() < OUTGOING_BYTES
     }
@@ -195,6 +265,12 @@ impl<'d> Link<'d> {
         loop {
             match asked.poll(context) {
                 Poll::Ready(Some(ToUplink::Send(sending))) => self.waiting.push_back(sending),
+                Poll::Ready(Some(ToUplink::Listen(filter))) => {
+                    self.aside.push_back(Aside::Listen(filter));
+                }
+                Poll::Ready(Some(ToUplink::Tell(message))) => {
+                    self.aside.push_back(Aside::Tell(message));
+                }
                 Poll::Ready(Some(ToUplink::Connect)) => {}
                 Poll::Ready(Some(ToUplink::Drop)) => {
                     return Poll::Ready(Woken::Ended(End::given_up()));
@@ -203,13 +279,13 @@ impl<'d> Link<'d> {
                 Poll::Pending => break,
             }
         }
-        if self.has_room() && !self.waiting.is_empty() {
+        if self.has_work() {
             return Poll::Ready(Woken::Work);
         }
         if let Err(error) = self.poll_write(context) {
             return Poll::Ready(Woken::Ended(End::Lost(error.to_string())));
         }
-        if self.has_room() && !self.waiting.is_empty() {
+        if self.has_work() {
             return Poll::Ready(Woken::Work);
         }
         match self.poll_read(context) {

@@ -5,10 +5,14 @@ use bytes::{Bytes, BytesMut};
 use rumqttc::mqttbytes::{self as mqtt, v4};
 use rumqttc::v5::mqttbytes::{self as mqtt5, v5};
 use tidegate_config::{BrokerSettings, Protocol};
+use tidegate_core::Message;
 use tidegate_envelope::Encoded;
 
-/// Longest packet that is taken from the broker: acks, and reasons in words.
-const INCOMING_BYTES_MAX: u32 = 64 * 1024;
+/// Longest packet that is taken from the broker: a control message of 128 KiB with its topic.
+const INCOMING_BYTES_MAX: u32 = 136 * 1024;
+
+/// Our filters are shorter; the length of a longer one would need a third byte.
+const FILTER_BYTES_MAX: usize = 16_000;
 
 /// From this code on, a reason is a failure (MQTT 5, 2.4).
 pub(super) const FAILURE: u8 = 0x80;
@@ -34,6 +38,16 @@ pub(super) enum Heard {
     Acked {
         packet_id: u16,
         code: u8,
+    },
+    /// When it has dealt with a subscription; below [`FAILURE`] control messages come.
+    Subscribed {
+        packet_id: u16,
+        code: u8,
+    },
+    /// When a message that was subscribed to has come.
+    Message {
+        topic: String,
+        payload: Bytes,
     },
     Pong,
     /// When it ends the connection, and why.
@@ -122,6 +136,42 @@ impl Wire {
         }
     }
 
+    /// Appends a PUBLISH with QoS 1, which the broker keeps if the message asks for it.
+    ///
+    /// # Errors
+    /// How long it would be, when that is more than `bytes_max`.
+    pub fn tell(
+        self,
+        message: &Message,
+        packet_id: u16,
+        bytes_max: usize,
+        out: &mut BytesMut,
+    ) -> Result<(), usize> {
+        let at = out.len();
+        let encoded = Encoded { payload: message.payload.to_vec(), properties: Vec::new() };
+        self.publish(message.topic.as_str(), packet_id, encoded, bytes_max, out)?;
+        // The retain flag (3.3.1.3).
+        out[at] |= u8::from(message.retain);
+        Ok(())
+    }
+
+    /// Appends a SUBSCRIBE with QoS 0: what is lost on the way is sent again by who waits for our answer.
+    pub fn subscribe(self, filter: &str, packet_id: u16, out: &mut BytesMut) {
+        let properties: &[u8] = match self.0 {
+            Protocol::V311 => &[],
+            Protocol::V5 => &[0],
+        };
+        let filter = &filter.as_bytes()[..filter.len().min(FILTER_BYTES_MAX)];
+        let len = 2 + properties.len() + 2 + filter.len() + 1;
+        // Two bytes hold the length of every filter of ours (2.2.3).
+        out.extend_from_slice(&[0x82, len as u8 & 0x7f | 0x80, (len >> 7) as u8]);
+        out.extend_from_slice(&packet_id.to_be_bytes());
+        out.extend_from_slice(properties);
+        out.extend_from_slice(&(filter.len() as u16).to_be_bytes());
+        out.extend_from_slice(filter);
+        out.extend_from_slice(&[0]);
+    }
+
     pub fn ping(self, out: &mut BytesMut) {
         // The same in both versions (3.12).
         out.extend_from_slice(&[0xc0, 0]);
@@ -186,6 +236,16 @@ fn read_v4(incoming: &mut BytesMut) -> Result<Heard, Option<String>> {
             }
         },
         Ok(v4::Packet::PubAck(ack)) => Heard::Acked { packet_id: ack.pkid, code: 0 },
+        Ok(v4::Packet::SubAck(ack)) => Heard::Subscribed {
+            packet_id: ack.pkid,
+            code: match ack.return_codes.first() {
+                Some(v4::SubscribeReasonCode::Success(_)) => 0,
+                Some(v4::SubscribeReasonCode::Failure) | None => FAILURE,
+            },
+        },
+        Ok(v4::Packet::Publish(publish)) if publish.qos == mqtt::QoS::AtMostOnce => {
+            Heard::Message { topic: publish.topic, payload: publish.payload }
+        }
         Ok(v4::Packet::PingResp) => Heard::Pong,
         Ok(_) => Heard::Other,
         Err(mqtt::Error::InsufficientBytes(_)) => return Err(None),
@@ -199,6 +259,19 @@ fn read_v5(incoming: &mut BytesMut) -> Result<Heard, Option<String>> {
     Ok(match packet {
         Ok(v5::Packet::ConnAck(ack)) => connack(&ack),
         Ok(v5::Packet::PubAck(ack)) => Heard::Acked { packet_id: ack.pkid, code: code(ack.reason) },
+        Ok(v5::Packet::SubAck(ack)) => Heard::Subscribed {
+            packet_id: ack.pkid,
+            code: match ack.return_codes.first() {
+                Some(v5::SubscribeReasonCode::Success(_)) => 0,
+                _ => FAILURE,
+            },
+        },
+        Ok(v5::Packet::Publish(publish)) if publish.qos == mqtt5::QoS::AtMostOnce => {
+            Heard::Message {
+                topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+                payload: publish.payload,
+            }
+        }
         Ok(v5::Packet::PingResp(_)) => Heard::Pong,
         Ok(v5::Packet::Disconnect(bye)) => {
             let words = bye.properties.and_then(|properties| properties.reason_string);
@@ -261,71 +334,4 @@ const fn code(reason: v5::PubAckReason) -> u8 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// xorshift64* (Vigna 2016): the same bytes in every run.
-    struct Random(u64);
-
-    impl Random {
-        fn next(&mut self) -> u64 {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-        }
-    }
-
-    /// One packet of each kind, with properties where there are some.
-    const PACKETS: [&[u8]; 8] = [
-        b"\x20\x02\x00\x00",
-        b"\x20\x13\x00\x00\x10\x21\x00\x05\x27\x00\x00\x10\x00\x13\x00\x1e\x1f\x00\x02ok",
-        b"\x40\x02\x00\x07",
-        b"\x40\x0c\x00\x07\x87\x08\x1f\x00\x05never",
-        b"\xd0\x00",
-        b"\xe0\x0b\x97\x09\x1f\x00\x06enough",
-        b"\x30\x08\x00\x01a\x03\x23\x00\x01x",
-        b"\x90\x06\x00\x01\x00\x01\x87\x00",
-    ];
-
-    /// The library behind it reads what any broker may send; if it panicked, the gateway would end.
-    #[test]
-    fn no_bytes_are_too_strange() {
-        let mut random = Random(1);
-        let (mut packets, mut nonsense) = (0, 0);
-        for _ in 0..200_000 {
-            let mut bytes = PACKETS[random.next() as usize % PACKETS.len()].to_vec();
-            for _ in 0..random.next() % 4 {
-                let at = random.next() as usize % bytes.len();
-                match random.next() % 3 {
-                    0 => bytes[at] = random.next() as u8,
-                    1 => bytes.truncate(at.max(1)),
-                    _ => bytes.insert(at, random.next() as u8),
-                }
-            }
-            for protocol in [Protocol::V5, Protocol::V311] {
-                let mut incoming = BytesMut::from(&bytes[..]);
-                match Wire::new(protocol).read(&mut incoming) {
-                    Ok(Some(_)) => packets += 1,
-                    Ok(None) => assert_eq!(incoming.len(), bytes.len()),
-                    Err(_) => nonsense += 1,
-                }
-            }
-        }
-        assert!(packets > 50_000 && nonsense > 50_000, "{packets} packets, {nonsense} nonsense");
-    }
-
-    #[test]
-    fn a_packet_in_pieces_is_read_when_it_is_whole() {
-        for packet in PACKETS {
-            let mut incoming = BytesMut::new();
-            for (at, byte) in packet.iter().enumerate() {
-                incoming.extend_from_slice(&[*byte]);
-                let read = Wire::new(Protocol::V5).read(&mut incoming);
-                if at + 1 < packet.len() {
-                    assert_eq!(read, Ok(None), "{packet:x?} up to {at}");
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -109,7 +109,7 @@ pub fn event(id: u64, payload: impl AsRef<[u8]>, at_us: i64) -> Event {
         hops: 0,
         mark: None,
     };
-    Event { id, message: Arc::new(message), ticket: None, attempt: 0, first: false }
+    Event { id, message: Arc::new(message), ticket: None, attempt: 0, first: false, invoke: None }
 }
 
 pub fn events(count: u64) -> Vec<Event> {

@@ -268,8 +268,8 @@ impl World {
         }
         let journal = Journal::open(disk, self.settings.clone(), 3);
         self.journal = Some(journal.map_err(|error| format!("open: {error}"))?);
-        if !self.may_lose && self.journal().recovery().gaps_total > 0 {
-            return Err(format!("a gap without damage: {:?}", self.journal().recovery()));
+        if !self.may_lose && self.journal().recovery().is_damaged() {
+            return Err(format!("damage that nobody did: {:?}", self.journal().recovery()));
         }
         let is_durable = |(_, fact): &(u64, Fact)| *fact == Fact::Durable;
         let must_hold = !self.may_lose && self.facts.values().any(is_durable);

@@ -287,7 +287,8 @@ fn a_read_only_folder_starts_and_acks_nothing() {
     assert!(bench.store.commit().is_err());
     assert!(bench.store.commit().is_err(), "and is not believed later");
     bench.store.journal().disk().faults.read_only = false;
-    bench.store.commit().expect("a good disk");
+    let committed = bench.store.commit().expect("a good disk");
+    assert!(committed.has_left_over, "the core has not seen the record");
     assert_eq!(bench.seqs(0), [1]);
 }
 

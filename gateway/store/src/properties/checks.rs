@@ -185,12 +185,11 @@ impl World {
     fn check_next_seq(&mut self, opened: &Opened) -> Checked {
         let restored = &opened.restored;
         let given = self.core.records.keys().next_back().copied().unwrap_or(0);
-        let is_shelf_good = opened.found.rows > 0
-            && opened.found.rows_bad == 0
-            && !opened.found.is_shelf_outdated
-            && opened.found.export_restored.is_none();
         let recovery = &opened.found.recovery;
-        let may_jump = recovery.is_damaged() && !is_shelf_good || self.core.has_jumped;
+        if recovery.is_damaged() {
+            return Err(format!("damage that nobody did: {recovery:?}"));
+        }
+        let may_jump = self.core.has_jumped;
         self.core.has_jumped |= restored.next_seq > given + 100;
         if restored.next_seq <= given || restored.next_seq > given + 100 && !may_jump {
             return Err(format!(

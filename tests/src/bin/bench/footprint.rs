@@ -50,11 +50,11 @@ pub fn memory(overheat: &Handler, placement: &Placement) -> Result<Vec<Goal>, Pr
         daemon.wait_until_ready(&handlers);
         std::thread::sleep(Duration::from_millis(500));
         let pid = daemon.process.pid();
-        let idle = procfs::memory(pid).ok_or("the daemon is gone")?;
+        let idle = procfs::memory_of_all(pid).ok_or("the daemon is gone")?;
         let target = Target { address: daemon.address, answers: "devices/+/cmd" };
         let load = Load { seconds: 3.0, devices: DEVICES, ..Load::default() };
         let measured = load::run(&target, &load, || ())?;
-        let loaded = procfs::memory(pid).ok_or("the daemon is gone")?;
+        let loaded = procfs::memory_of_all(pid).ok_or("the daemon is gone")?;
         say(&json!({
             "kind": "memory", "handlers": count, "idle_kb": idle.rss_kb, "loaded_kb": loaded.rss_kb,
             "peak_kb": loaded.peak_kb, "lost": measured.lost,

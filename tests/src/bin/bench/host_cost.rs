@@ -79,7 +79,14 @@ fn event(number: u64) -> Result<Event, Problem> {
         hops: 0,
         mark: None,
     };
-    Ok(Event { id: number, message: Arc::new(message), ticket: None, attempt: 0, first: false })
+    Ok(Event {
+        id: number,
+        message: Arc::new(message),
+        ticket: None,
+        attempt: 0,
+        first: false,
+        invoke: None,
+    })
 }
 
 /// Microseconds for an event over one round, in jobs of `batch` events.

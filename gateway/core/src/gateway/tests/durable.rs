@@ -11,7 +11,7 @@ use crate::commit::{Progress, Seen, Waiting};
 use crate::outbox::Age;
 use crate::record::Place;
 use crate::record::StreamId;
-use crate::store::Restored;
+use crate::store::{Committed, Restored};
 
 #[track_caller]
 fn check(script: &str, expect: &str) -> Bench {
@@ -136,6 +136,27 @@ fn a_restart_goes_on_where_progress_says() {
 }
 
 #[test]
+fn what_a_start_could_not_write_again_goes_when_it_is_durable() {
+    let mut bench = Bench::new(React::Now);
+    bench.run("a/b =bulk a/b =bulk c");
+    let store = core::mem::take(&mut bench.store);
+    bench = Bench::new(React::Now);
+    bench.store = store;
+    // Of two frames only the first was durable again.
+    bench.store.durable = 1;
+    let restored = Restored { boot: 2, next_seq: 3, last_frame: 1, ..Restored::default() };
+    bench.input(Input::Restored(restored));
+    bench.run("up f f f f f f f");
+    assert_eq!(bench.run("f"), "send1~");
+    bench.store.durable = 2;
+    let leftovers = Committed { last_frame: 2, has_left_over: true, ..Committed::default() };
+    bench.input(Input::Committed(leftovers));
+    bench.run("d1");
+    let seen = bench.run("f f f f f f f f");
+    assert_eq!(seen, "send2~");
+}
+
+#[test]
 fn a_full_journal_evicts_once_and_goes_on() {
     check("up a/b =bulk c full full room0 d1", "commit(1) send1 evict[1]");
     check("a/b =bulk c full a/b =bulk c room0 a/b =bulk", "commit(1) evict[] commit(-2) commit(3)");
@@ -238,7 +259,7 @@ fn the_store_holds_back_jobs_when_it_falls_behind() {
     bench.gateway = Gateway::new(Limits::DEV, LocalSide::FrontDoor, durability, 7);
     let handler = HandlerId(1);
     bench.input(Input::Deploy { handler, manifest: manifest("1", "a/+") });
-    bench.input(Input::Checked { handler, result: Ok(()) });
+    bench.input(Input::Checked { handler, release: None, result: Ok(()) });
     assert_eq!(bench.run("a/b!1 =w a/b!2"), "commit(w1v1,)");
     assert!(bench.job.is_none(), "it waits for the store");
     assert_eq!(bench.run("c"), "ack1");

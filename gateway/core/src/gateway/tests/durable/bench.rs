@@ -27,7 +27,8 @@ impl Store {
             .map(|commit| (commit.id, commit.id.0))
             .collect();
         self.durable = up_to as u64;
-        Committed { up_to: CommitId(self.durable), frames, last_frame: self.durable }
+        let up_to = CommitId(self.durable);
+        Committed { up_to, frames, last_frame: self.durable, ..Committed::default() }
     }
 
     /// Two records at a time.
@@ -103,7 +104,7 @@ impl Bench {
         let handler = HandlerId(1);
         let manifest = Manifest { react, ..(*manifest("1", "a/+")).clone() };
         bench.input(Input::Deploy { handler, manifest: Arc::new(manifest) });
-        bench.input(Input::Checked { handler, result: Ok(()) });
+        bench.input(Input::Checked { handler, release: None, result: Ok(()) });
         bench.gateway.handle_timeout(Timestamp(0));
         while bench.gateway.poll_effect().is_some() {}
         bench
@@ -257,6 +258,13 @@ impl Bench {
             }
             Effect::Report(_)
             | Effect::Check { .. }
+            | Effect::Switch { .. }
+            | Effect::Undeploy { .. }
+            | Effect::Examine { .. }
+            | Effect::Sign(_)
+            | Effect::Settle(_)
+            | Effect::ListenUpstream(_)
+            | Effect::TellUpstream(_)
             | Effect::Subscribe { .. }
             | Effect::Pause(_)
             | Effect::Resume(_)

@@ -10,13 +10,20 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::args::Args;
 use crate::failure::Failure;
 
-/// The client side of TLS, if the URL asks for it.
-pub(super) fn config(wanted: bool, args: &Args) -> Result<Option<Arc<ClientConfig>>, Failure> {
-    let [ca, cert, key] = ["ca", "cert", "key"].map(|option| args.option(option));
+/// The client side of TLS, if the URL asks for it. `key_option` names the certificate's key: where `--key` signs, it
+/// cannot be that.
+pub fn config(
+    wanted: bool,
+    args: &Args,
+    key_option: &str,
+) -> Result<Option<Arc<ClientConfig>>, Failure> {
+    let [ca, cert, key] = ["ca", "cert", key_option].map(|option| args.option(option));
     if !wanted {
         return match ca.or(cert).or(key) {
             None => Ok(None),
-            Some(_) => Err(Failure::usage("--ca, --cert and --key go with mqtts://")),
+            Some(_) => {
+                Err(Failure::usage(format!("--ca, --cert and --{key_option} go with mqtts://")))
+            }
         };
     }
     let ca = ca.ok_or_else(|| {
@@ -47,7 +54,7 @@ pub(super) fn config(wanted: bool, args: &Args) -> Result<Option<Arc<ClientConfi
                 .map_err(|error| Failure::config(format!("{cert} does not fit its key: {error}")))?
         }
         (Some(_), None) | (None, Some(_)) => {
-            return Err(Failure::usage("--cert and --key go together"));
+            return Err(Failure::usage(format!("--cert and --{key_option} go together")));
         }
     };
     Ok(Some(Arc::new(config)))

@@ -1,0 +1,373 @@
+//! Releases: control messages in, answers out, and what a line goes through when it changes hands.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use super::Gateway;
+use crate::commit::{Change, Value};
+use crate::control::{Control, Wanted};
+use crate::effect::{DropReason, Effect, Report};
+use crate::job::{Event, EventOutcome, Failure, HandlerId, Invoke, Outcome, Verdict};
+use crate::local::Sent;
+use crate::manifest::Manifest;
+use crate::message::{AckTo, Message, QoS};
+use crate::release::{Answer, ExamineId, Examined, Invoked, Refusal, Registered, Stage, Version};
+use crate::releases::{Ask, Configured, Judged, REGISTRY, told};
+use crate::time::Timestamp;
+use crate::topic::Topic;
+
+/// What a line goes through as soon as no job of it runs.
+#[derive(Clone, Debug)]
+pub(super) enum Pending {
+    Switch { version: Version, on_trial: bool },
+    Undeploy,
+}
+
+impl Gateway {
+    /// A control message: never a handler's.
+    pub(super) fn handle_control(&mut self, message: Message, ack: Option<AckTo>) {
+        let refused = match self.control.wants(message.topic.as_str(), message.bytes()) {
+            Wanted::Yes => None,
+            Wanted::No => return self.effects.extend(ack.map(Effect::Ack)),
+            Wanted::Full => Some(DropReason::Unexamined),
+            Wanted::TooLarge => Some(DropReason::TooLarge),
+        };
+        if let Some(reason) = refused {
+            self.count_drop(reason);
+            return self.effects.extend(ack.map(Effect::Ack));
+        }
+        let ticket = self.intake.open(ack, 1, message.mark);
+        let id = self.control.begin(ticket);
+        let Message { topic, payload, .. } = message;
+        self.effects.push_back(Effect::Examine { id, topic, payload });
+    }
+
+    pub(super) fn handle_from_upstream(&mut self, topic: Topic, payload: Arc<[u8]>) {
+        let message = Message {
+            topic,
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: false,
+            dup: false,
+            source: Arc::from("upstream"),
+            at: self.outbox.boots().wall_at(self.now),
+            hops: 0,
+            mark: None,
+        };
+        if Control::is_control(message.topic.as_str()) {
+            self.handle_control(message, None);
+        }
+    }
+
+    pub(super) fn handle_examined(&mut self, id: ExamineId, examined: Examined) {
+        let ticket = self.control.end(id);
+        match examined {
+            Examined::Nothing => {}
+            Examined::Refused { handler, refusal } => {
+                if let Some(handler) = handler
+                    && self.refusals.take(self.now)
+                {
+                    self.releases.answer(Arc::clone(&handler), None, Stage::Rejected(refusal));
+                    // What stays with the broker is how the handler does, not that somebody was refused.
+                    self.releases.handle_again(self.now, &handler);
+                }
+            }
+            Examined::Checking { handler, release, have, of, blobs } => {
+                self.releases.answer(handler, Some(release), Stage::Checking { have, of });
+                for filter in blobs {
+                    if self.outbox.is_up() {
+                        self.effects.push_back(Effect::ListenUpstream(filter.clone()));
+                    }
+                    self.effects.push_back(Effect::Subscribe { handler: None, filter });
+                }
+            }
+            Examined::Install { release } => match self.why_full(&release.manifest) {
+                None => self.releases.handle_install(release),
+                Some(reason) => {
+                    let handler = Arc::from(release.manifest.name.as_str());
+                    let order = Some((release.rank, release.digest));
+                    let refusal = Refusal::new("over-budget", reason);
+                    self.releases.answer(handler, order, Stage::Rejected(refusal));
+                }
+            },
+            Examined::Remove { handler, rank, digest } => {
+                self.releases.handle_remove(handler, rank, digest);
+            }
+            Examined::Invoke { handler, rank, digest, mut message, invoke } => {
+                message.at = self.outbox.boots().wall_at(self.now);
+                self.releases.handle_invoke(handler, rank, digest, message, invoke);
+            }
+            Examined::Again { handler } => self.releases.handle_again(self.now, &handler),
+            Examined::Asked => self.releases.handle_asked(self.now),
+        }
+        self.end(ticket, false);
+    }
+
+    /// Why a handler finds no room on this board.
+    fn why_full(&self, manifest: &Manifest) -> Option<&'static str> {
+        let is_new = !self.deployments.has_name(&manifest.name);
+        if is_new && self.schedule.len() >= self.limits.handlers_max {
+            Some("the board allows no more handlers (limits.handlers_max)")
+        } else if !self.routes.has_room(manifest.triggers.len()) {
+            Some("the board allows no more triggers (limits.filters_max)")
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn handle_registered(&mut self, registered: Registered) {
+        if let Some(gateway) = &registered.gateway {
+            self.control.know(gateway, &registered.groups);
+        }
+        self.releases.handle_registered(registered);
+        if self.releases.is_safe_mode() {
+            self.report(Report::SafeMode);
+        }
+        if self.local.is_up() {
+            self.subscribe_control();
+        }
+    }
+
+    /// A handler of the configuration.
+    pub(super) fn handle_deploy(&mut self, handler: HandlerId, manifest: Arc<Manifest>) {
+        if let Some(reason) = self.why_full(&manifest) {
+            let (name, reason) = (manifest.name.clone(), String::from(reason));
+            return self.report(Report::HandlerRejected { handler, name, reason });
+        }
+        let (handler, configured) = self.releases.handle_configured(handler, &manifest);
+        match configured {
+            Configured::Runs => self.place(handler, &manifest),
+            Configured::Waits => {}
+        }
+    }
+
+    /// A line in which messages wait until its handler is there.
+    fn place(&mut self, handler: HandlerId, manifest: &Arc<Manifest>) {
+        self.routes.insert(handler, &manifest.triggers);
+        self.schedule.insert(handler);
+        self.deployments.insert(handler, Arc::clone(manifest));
+    }
+
+    /// Does what the releases ask for.
+    pub(super) fn pump_releases(&mut self) {
+        while let Some(ask) = self.releases.poll() {
+            match ask {
+                Ask::Place { handler, version } => self.place(handler, version.manifest()),
+                Ask::Load { handler, version } => {
+                    self.effects.push_back(Effect::Check { handler, version });
+                }
+                Ask::Record { key, row, version } => self.record_row(&key, row, version),
+                Ask::Hold { handler } => self.schedule.hold(handler),
+                Ask::Switch { handler, version, on_trial } => {
+                    self.when_idle(handler, Pending::Switch { version, on_trial });
+                }
+                Ask::Passed { handler } => self.schedule.pass(handler),
+                Ask::Undeploy { handler } => self.when_idle(handler, Pending::Undeploy),
+                Ask::Invoke { handler, message, invoke } => self.invoke(handler, message, invoke),
+                Ask::Answer { handler, answer, is_news } => self.answer(handler, answer, is_news),
+                Ask::Settle(settled) => self.effects.push_back(Effect::Settle(settled)),
+            }
+        }
+    }
+
+    fn record_row(&mut self, key: &str, row: alloc::vec::Vec<u8>, version: u64) {
+        let value = Value { bytes: row.into(), version, expires_us: None };
+        let change = Change { key: key.as_bytes().into(), value: Some(value) };
+        let table = Arc::from(REGISTRY);
+        self.commits.register(self.now, &table, version, change);
+    }
+
+    fn when_idle(&mut self, handler: HandlerId, pending: Pending) {
+        if self.schedule.is_running(handler) {
+            self.schedule.hold(handler);
+            self.pending.insert(handler, pending);
+        } else {
+            self.change_hands(handler, pending);
+        }
+    }
+
+    /// No job of the line runs any more: what waited for that happens.
+    pub(super) fn handle_idle(&mut self, handler: HandlerId) {
+        if let Some(pending) = self.pending.remove(&handler) {
+            self.change_hands(handler, pending);
+        }
+    }
+
+    fn change_hands(&mut self, handler: HandlerId, pending: Pending) {
+        match pending {
+            Pending::Switch { version, on_trial } => self.switch(handler, &version, on_trial),
+            Pending::Undeploy => self.undeploy(handler),
+        }
+    }
+
+    fn switch(&mut self, handler: HandlerId, version: &Version, on_trial: bool) {
+        let manifest = version.manifest();
+        self.routes.remove(handler);
+        self.routes.insert(handler, &manifest.triggers);
+        self.deployments.insert(handler, Arc::clone(manifest));
+        self.deployments.check(handler);
+        if self.schedule.phase(handler).is_none() {
+            self.schedule.insert(handler);
+        }
+        self.effects.push_back(Effect::Switch { handler });
+        self.schedule.start(handler, on_trial);
+        let name = manifest.name.clone();
+        self.report(Report::HandlerActive { handler, name });
+        if self.local.is_up() {
+            self.subscribe();
+        }
+        self.releases.handle_switched(self.now, handler);
+    }
+
+    fn undeploy(&mut self, handler: HandlerId) {
+        self.routes.remove(handler);
+        self.deployments.remove(handler);
+        for event in self.schedule.remove(handler) {
+            self.intake.give(&event.message);
+            self.end(event.ticket, false);
+        }
+        self.effects.push_back(Effect::Undeploy { handler });
+    }
+
+    /// Says what there is to say: to people, and signed to whoever pushed.
+    fn answer(&mut self, handler: Option<HandlerId>, mut answer: Answer, is_news: bool) {
+        if let Some(handler) = handler {
+            answer.figures = self.deployments.figures(handler, self.fuel_per_ms);
+        }
+        match (&answer.release, &answer.stage, handler) {
+            (None, Stage::Rejected(refusal), Some(handler)) if !answer.version.is_empty() => {
+                let (name, reason) = (String::from(&*answer.handler), refusal.text.clone());
+                self.report(Report::HandlerRejected { handler, name, reason });
+            }
+            (None, Stage::Active | Stage::SafeMode, _) => {}
+            _ if is_news => self.report(Report::Release(answer.clone())),
+            _ => {}
+        }
+        if self.control.is_known() {
+            self.effects.push_back(Effect::Sign(answer));
+        }
+    }
+
+    /// An answer is signed: it stays with the brokers for whoever asks.
+    pub(super) fn handle_signed(&mut self, topic: Topic, payload: Arc<[u8]>, retain: bool) {
+        let message = Arc::new(Message {
+            topic,
+            payload,
+            qos: QoS::AtLeastOnce,
+            retain,
+            dup: false,
+            source: Arc::from("tidegate"),
+            at: self.outbox.boots().wall_at(self.now),
+            hops: 0,
+            mark: None,
+        });
+        match self.local.send(Arc::clone(&message), false) {
+            Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),
+            Sent::Waits => {}
+            Sent::Dropped => self.count_drop(DropReason::LocalDown),
+        }
+        if self.outbox.has_uplink() {
+            self.control.tell(Arc::clone(&message));
+            if self.outbox.is_up() {
+                self.effects.push_back(Effect::TellUpstream(message));
+            }
+        }
+    }
+
+    /// Upstream is there: it hears all that it does not know, and what is for us is asked for.
+    pub(super) fn tell_upstream(&mut self) {
+        for filter in self.control.filters() {
+            self.effects.push_back(Effect::ListenUpstream(filter));
+        }
+        for message in self.control.tellings() {
+            self.effects.push_back(Effect::TellUpstream(Arc::clone(message)));
+        }
+    }
+
+    pub(super) fn subscribe_control(&mut self) {
+        for filter in self.control.filters() {
+            self.effects.push_back(Effect::Subscribe { handler: None, filter });
+        }
+    }
+
+    /// A job of a line on probation has ended. When its event breaks a bound by failing, it counts as not run: the
+    /// release before takes it. None: then there is nothing more to do.
+    pub(super) fn judge_failed(&mut self, mut outcome: Outcome) -> Option<(Outcome, Judged)> {
+        let handler = outcome.job.handler;
+        let ([event], [result]) = (&outcome.job.events[..], &mut outcome.events[..]) else {
+            return Some((outcome, Judged::GoesOn));
+        };
+        if result.verdict == Verdict::Retry && event.attempt >= self.limits.retries_max {
+            result.verdict = Verdict::Failed(Failure::RetriesUsedUp);
+        }
+        let Verdict::Failed(failure) = &result.verdict else {
+            return Some((outcome, Judged::GoesOn));
+        };
+        let figures = self.deployments.figures(handler, self.fuel_per_ms);
+        let judged = self.releases.judge(handler, Some((event, failure)), &figures);
+        if !matches!(judged, Judged::Broken { .. }) {
+            return Some((outcome, judged));
+        }
+        self.deployments.count_event(handler, event, result);
+        let (event_id, failure) = (event.id, failure.clone());
+        for line in core::mem::take(&mut result.logs) {
+            self.report(Report::HandlerLog { handler, line });
+        }
+        self.report(Report::EventFailed { handler, event_id, failure });
+        self.schedule.put_back(outcome.job);
+        self.releases.handle_judged(handler, judged);
+        None
+    }
+
+    /// An event of a line on probation has ended well.
+    pub(super) fn judge_done(&mut self, handler: HandlerId) {
+        let figures = self.deployments.figures(handler, self.fuel_per_ms);
+        let judged = self.releases.judge(handler, None, &figures);
+        self.releases.handle_judged(handler, judged);
+    }
+
+    /// An event that a person sends, at the end of the line like any other.
+    fn invoke(&mut self, handler: HandlerId, message: Message, invoke: Invoke) {
+        let message = Arc::new(message);
+        self.intake.take(&message);
+        let id = self.schedule.next_event_id();
+        let (ticket, invoke) = (None, Some(invoke));
+        let event = Event { id, message, ticket, attempt: 0, first: false, invoke };
+        self.schedule.push(handler, event);
+    }
+
+    /// Tells what came of an event that a person sent. A dry one leaves nothing else behind.
+    pub(super) fn tell_invoked(
+        &mut self,
+        handler: HandlerId,
+        invoke: Invoke,
+        result: &EventOutcome,
+    ) {
+        let Some(name) = self.deployments.name(handler).cloned() else {
+            return;
+        };
+        let failed = match &result.verdict {
+            Verdict::Done => None,
+            Verdict::Retry => Some(String::from("it asked for a retry")),
+            Verdict::Failed(failure) => Some(told(failure)),
+        };
+        let sends = result.sends.iter();
+        let invoked = Invoked {
+            invoke,
+            fuel: result.fuel_used,
+            publishes: result.publishes.clone(),
+            sends: sends.map(|s| (self.stream_name(s.stream), Arc::clone(&s.payload))).collect(),
+            writes: u32::try_from(result.writes.len()).unwrap_or(u32::MAX),
+            failed,
+        };
+        self.releases.answer(name, None, Stage::Invoked(invoked));
+    }
+
+    /// Probations whose time is over.
+    pub(super) fn end_probations(&mut self, now: Timestamp) {
+        while let Some(handler) = self.releases.poll_due(now) {
+            let figures = self.deployments.figures(handler, self.fuel_per_ms);
+            self.releases.handle_due(handler, &figures);
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Pushed handlers: what a gateway does with orders, in scripts.
+
+use alloc::vec;
+
+use super::*;
+use crate::commit::{Commit, CommitId};
+use crate::release::{
+    Answer, Digest, ExamineId, Examined, Probation, Rank, Registered, RegisteredHandler, Release,
+    Row, RowPhase, Stage, Version,
+};
+use crate::store::Committed;
+
+/// A gateway with the registry, and what it has asked for.
+struct House {
+    gateway: Gateway,
+    now: Timestamp,
+    examined: Vec<ExamineId>,
+    checks: VecDeque<(HandlerId, Option<Digest>)>,
+    jobs: BTreeMap<HandlerId, Job>,
+    commits: Vec<Commit>,
+    version: Option<Version>,
+}
+
+fn digest(seq: u64) -> Digest {
+    Digest([seq as u8; 32])
+}
+
+/// Release `seq` of the handler `p`, woken by `a/+`, on probation for three events or a second.
+fn release(seq: u64) -> Arc<Release> {
+    let manifest = Manifest { version: seq.to_string(), ..(*manifest("p", "a/+")).clone() };
+    let (digest, module) = (digest(seq), digest(100 + seq));
+    let probation = Probation { events: 3, uptime_ms: 1_000, ..Probation::DEFAULT };
+    let rank = Rank { key_epoch: 1, seq };
+    let manifest = Arc::new(manifest);
+    Arc::new(Release { digest, rank, manifest, module, golden: None, probation })
+}
+
+fn row(phase: RowPhase, tries: u8, running: Option<u64>, previous: Option<u64>) -> Row {
+    let highest = running.unwrap_or(9);
+    let highest = (Rank { key_epoch: 1, seq: highest }, digest(highest));
+    let (running, previous) = (running.map(digest), previous.map(digest));
+    Row { phase, tries, highest, running, previous, refused: vec![] }
+}
+
+impl House {
+    fn new(registered: Registered) -> House {
+        let gateway = Gateway::new(Limits::DEV, LocalSide::FrontDoor, Durability::default(), 7);
+        let mut house = House {
+            gateway,
+            now: Timestamp(0),
+            examined: vec![],
+            checks: VecDeque::new(),
+            jobs: BTreeMap::new(),
+            commits: vec![],
+            version: None,
+        };
+        let registered = Registered { gateway: Some("gw".into()), ..registered };
+        house.input(Input::Registered(registered));
+        house
+    }
+
+    fn input(&mut self, input: Input) {
+        self.gateway.handle_input(self.now, input);
+    }
+
+    /// `conf` deploys `p` from the configuration; `push2` an order that turns out to be release 2, `rm3` to remove;
+    /// `ok`/`bad` what the check in turn came to; `a/b!5` a message, `+`/`-` how the running job ends; `c` all commits are durable; `t100` time; `stop`.
+    fn run(&mut self, script: &str) -> String {
+        let mut seen = vec![];
+        while let Some(effect) = self.gateway.poll_effect() {
+            seen.extend(self.write_down(effect));
+        }
+        for word in script.split_whitespace() {
+            self.step(word);
+            while let Some(effect) = self.gateway.poll_effect() {
+                seen.extend(self.write_down(effect));
+            }
+        }
+        seen.join(" ")
+    }
+
+    fn step(&mut self, word: &str) {
+        let number = |rest: &str| rest.parse::<u64>().expect("a number");
+        if word == "conf" {
+            self.input(Input::Deploy { handler: HandlerId(1), manifest: manifest("p", "a/+") });
+        } else if let Some(seq) = word.strip_prefix("push") {
+            self.order(Examined::Install { release: release(number(seq)) });
+        } else if let Some(seq) = word.strip_prefix("rm") {
+            let (rank, digest) = (Rank { key_epoch: 1, seq: number(seq) }, digest(number(seq)));
+            self.order(Examined::Remove { handler: "p".into(), rank, digest });
+        } else if word == "again" {
+            self.order(Examined::Again { handler: "p".into() });
+        } else if word == "ok" || word == "bad" {
+            let (handler, release) = self.checks.pop_front().expect("a check");
+            let result = if word == "ok" { Ok(()) } else { Err("bad".to_string()) };
+            self.input(Input::Checked { handler, release, result });
+        } else if word == "+" || word == "-" {
+            let (_, job) = self.jobs.pop_first().expect("a running job");
+            let verdict = match word {
+                "+" => Verdict::Done,
+                _ => Verdict::Failed(Failure::Trap("unreachable")),
+            };
+            let one = || EventOutcome { verdict: verdict.clone(), ..EventOutcome::default() };
+            let events = job.events.iter().map(|_| one()).collect();
+            self.input(Input::Outcome(Outcome { job, events }));
+        } else if word == "c" {
+            let up_to = self.commits.last().map_or(CommitId(0), |commit| commit.id);
+            self.input(Input::Committed(Committed { up_to, ..Committed::default() }));
+        } else if word == "stop" {
+            self.input(Input::Stopping);
+        } else if let Some(ms) = word.strip_prefix('t') {
+            self.now = Timestamp(number(ms));
+            self.gateway.handle_timeout(self.now);
+        } else {
+            let (topic, packet) = word.split_once('!').expect("a topic and a packet");
+            let ack = AckTo { source: SourceId(1), packet_id: number(packet) as u16 };
+            let message = message(topic, QoS::AtLeastOnce);
+            self.input(Input::Message { message, ack: Some(ack) });
+        }
+    }
+
+    /// An order comes as a message, is examined, and turns out to be this.
+    fn order(&mut self, examined: Examined) {
+        let message = message("tidegate/1/gw/release/p", QoS::AtMostOnce);
+        self.input(Input::Message { message, ack: None });
+        while let Some(effect) = self.gateway.poll_urgent() {
+            self.write_down(effect);
+        }
+        let id = self.examined.pop().expect("it is examined");
+        self.input(Input::Examined { id, examined });
+    }
+
+    fn write_down(&mut self, effect: Effect) -> Option<String> {
+        Some(match effect {
+            Effect::Examine { id, .. } => {
+                self.examined.push(id);
+                return None;
+            }
+            Effect::Check { handler, version } => {
+                self.checks.push_back((handler, version.digest()));
+                let text = format!("load:{}", version.manifest().version);
+                self.version = Some(version);
+                text
+            }
+            Effect::Switch { .. } => "switch".into(),
+            Effect::Undeploy { .. } => "undeploy".into(),
+            Effect::Run(job) => {
+                let text = format!("run{}", job.events.len());
+                self.jobs.insert(job.handler, job);
+                text
+            }
+            Effect::Ack(to) => format!("ack{}", to.packet_id),
+            Effect::Commit(commit) => {
+                self.commits.push(commit);
+                "commit".into()
+            }
+            Effect::Sign(Answer { stage, version, .. }) => match stage {
+                Stage::Rejected(refusal) | Stage::RolledBack { refusal, .. } => {
+                    format!("{version}:{}", refusal.code)
+                }
+                Stage::Checking { .. }
+                | Stage::Installing
+                | Stage::Probation { .. }
+                | Stage::Active
+                | Stage::Removed
+                | Stage::Invoked(_)
+                | Stage::SafeMode => format!("{version}:{}", stage.name()),
+            },
+            Effect::Settle(_) | Effect::Report(_) | Effect::Subscribe { .. } => return None,
+            effect => panic!("unexpected {effect:?}"),
+        })
+    }
+
+    /// The handler's row as it was committed last.
+    fn row(&self) -> Row {
+        let changes = self.commits.iter().flat_map(|commit| &commit.states);
+        let mut changes = changes.flat_map(|state| &state.changes);
+        let change = changes.rfind(|change| &*change.key == b"p").expect("a row");
+        Row::decode(&change.value.as_ref().expect("a value").bytes).expect("a good row")
+    }
+}
+
+#[track_caller]
+fn check(script: &str, expect: &str) -> House {
+    let mut house = House::new(Registered::default());
+    assert_eq!(house.run(script), expect, "{script}");
+    house
+}
+
+#[track_caller]
+fn check_start(row: Row, script: &str, expect: &str) -> House {
+    let of = |digest: Option<Digest>| digest.map(|digest| release(u64::from(digest.0[0])));
+    let (running, previous) = (of(row.running), of(row.previous));
+    let handlers = vec![RegisteredHandler { name: "p".into(), row, running, previous }];
+    let mut house = House::new(Registered { handlers, ..Registered::default() });
+    assert_eq!(house.run(script), expect, "{script}");
+    house
+}
+
+/// A first release, up to the end of its probation.
+const FIRST: &str = "push1 ok c a/b!1 + a/b!2 + a/b!3 +";
+const FIRST_SEEN: &str =
+    "1:installing load:1 commit switch 1:probation run1 ack1 run1 ack2 run1 ack3 1:active commit";
+
+#[test]
+fn a_release_is_durable_before_it_runs_and_passes() {
+    let house = check(FIRST, FIRST_SEEN);
+    assert_eq!(house.row(), row(RowPhase::Active, 0, Some(1), None));
+    check("push1 ok a/b!1", "1:installing load:1 commit ack1");
+    check("push1 ok c t1000", "1:installing load:1 commit switch 1:probation 1:active commit");
+}
+
+#[test]
+fn a_bad_module_is_refused_for_good() {
+    let house = check("push1 bad c", "1:installing load:1 commit 1:does-not-load");
+    assert_eq!(house.row().refused, [digest(1)]);
+    let script = [FIRST, "c push2 bad c a/b!4"].join(" ");
+    let seen = [FIRST_SEEN, "2:installing load:2 commit 2:does-not-load run1"].join(" ");
+    let house = check(&script, &seen);
+    assert_eq!((house.row().running, house.row().highest.1), (Some(digest(1)), digest(2)));
+}
+
+#[test]
+fn a_broken_one_is_taken_back_and_its_event_runs_again() {
+    let script = [FIRST, "c push2 ok c a/b!4 - a/b!5 ok +"].join(" ");
+    let seen = [
+        FIRST_SEEN,
+        "2:installing load:2 commit switch 2:probation run1 load:1 commit switch 2:failed-events run2 ack4 ack5",
+    ];
+    let house = check(&script, &seen.join(" "));
+    let row = house.row();
+    assert_eq!((row.running, row.previous, row.phase), (Some(digest(1)), None, RowPhase::Active));
+    assert_eq!((row.highest.1, row.refused), (digest(2), vec![digest(2)]));
+}
+
+#[test]
+fn without_one_before_nothing_is_left() {
+    check(
+        "push1 ok c a/b!1 -",
+        "1:installing load:1 commit switch 1:probation run1 ack1 undeploy 1:failed-events commit",
+    );
+    check(
+        "conf ok push1 ok c a/b!1 - ok +",
+        "load:1 switch 1:active 1:installing load:1 commit switch 1:probation run1 load:1 commit switch 1:failed-events run1 ack1",
+    );
+}
+
+#[test]
+fn a_version_changes_between_two_jobs() {
+    let script = [FIRST, "c a/b!4 push2 ok a/b!5 c + + c t2000"].join(" ");
+    let seen = [
+        FIRST_SEEN,
+        "run1 2:installing load:2 commit ack4 switch 2:probation run1 ack5 2:active commit",
+    ];
+    check(&script, &seen.join(" "));
+}
+
+#[test]
+fn an_order_that_comes_meanwhile_waits() {
+    check(
+        "push1 push2 push3 ok c ok c t1000",
+        "1:installing load:1 commit switch 1:probation 3:installing load:3 commit switch 3:probation 3:active commit",
+    );
+    check(
+        "push1 ok rm2 c c",
+        "1:installing load:1 commit switch 1:probation commit undeploy :removed",
+    );
+}
+
+#[test]
+fn a_start_goes_on_where_it_was() {
+    check_start(
+        row(RowPhase::Active, 0, Some(2), Some(1)),
+        "conf a/b!1 ok +",
+        "load:2 switch 2:active run1 ack1",
+    );
+    let house = check_start(
+        row(RowPhase::Probation, 1, Some(2), Some(1)),
+        "a/b!1 c ok +",
+        "commit load:2 switch 2:probation run1 ack1",
+    );
+    assert_eq!(house.row().tries, 2);
+    check_start(row(RowPhase::Removed, 0, None, None), "conf a/b!1", ":removed ack1");
+    check_start(
+        row(RowPhase::Rejected, 0, None, None),
+        "conf ok",
+        ":refused-before load:1 switch 1:active",
+    );
+}
+
+#[test]
+fn what_never_comes_up_is_taken_back() {
+    let house = check_start(
+        row(RowPhase::Probation, 3, Some(2), Some(1)),
+        "a/b!1 ok +",
+        "load:1 commit switch 2:restarts run1 ack1",
+    );
+    assert_eq!(house.row().refused, [digest(2)]);
+    check_start(
+        row(RowPhase::Active, 0, Some(2), Some(1)),
+        "bad ok",
+        "load:2 load:1 commit switch 2:does-not-load",
+    );
+}
+
+#[test]
+fn damaged_files_leave_the_one_before() {
+    let row = row(RowPhase::Active, 0, Some(2), Some(1));
+    let previous = Some(release(1));
+    let handlers = vec![RegisteredHandler { name: "p".into(), row, running: None, previous }];
+    let mut house = House::new(Registered { handlers, ..Registered::default() });
+    assert_eq!(house.run("conf ok"), ":damaged load:1 commit switch 1:active");
+    assert_eq!(house.row().running, Some(digest(1)));
+}
+
+#[test]
+fn after_quick_restarts_no_handler_starts_but_a_push_does() {
+    let mut starts = None;
+    for (count, expect) in [(0, "load:1"), (1, "load:1"), (2, "load:1"), (3, "1:safe-mode")] {
+        let registered = Registered {
+            starts: starts.clone(),
+            boot: 5,
+            uptime_ms: 1_000 * count,
+            restarts_max: 3,
+            ..Registered::default()
+        };
+        let mut house = House::new(registered);
+        assert_eq!(house.run("conf").replace("commit ", ""), expect, "start {count}");
+        if count == 3 {
+            assert_eq!(house.run("c push1 ok c"), "1:installing load:1 commit switch 1:probation");
+            assert_eq!(house.run("stop"), "commit");
+        }
+        let states = house.commits.iter().flat_map(|commit| &commit.states);
+        let change = states.flat_map(|state| &state.changes).rfind(|change| change.key[0] == b'!');
+        starts = change.and_then(|change| Some(change.value.as_ref()?.bytes.to_vec()));
+    }
+    let registered =
+        Registered { starts, boot: 5, uptime_ms: 4_000, restarts_max: 3, ..Registered::default() };
+    assert_eq!(House::new(registered).run("conf"), "commit load:1", "it was stopped in good order");
+}
+
+#[test]
+fn the_last_word_is_said_again() {
+    let script = [FIRST, "c again"].join(" ");
+    check(&script, &[FIRST_SEEN, "1:active"].join(" "));
+    let script = "push1 bad c again again";
+    check(script, "1:installing load:1 commit 1:does-not-load 1:does-not-load 1:does-not-load");
+}

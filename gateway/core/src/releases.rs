@@ -1,0 +1,387 @@
+//! Releases: from an order that was found good to a handler that runs, and back when it does not keep its word.
+//!
+//! ```text
+//! order ─> load (module, golden events) ─> record (ratchet, pointer) ─durable─> switch ─> probation ─> active
+//!              └─ bad ─> record ─durable─> rejected                                  └─ broken ─> load the one before
+//! ```
+//! A row is durable before the line is switched. While a line changes hands it stands still, and nothing in it is lost.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::job::{HandlerId, Invoke};
+use crate::manifest::Manifest;
+use crate::message::Message;
+use crate::release::{Answer, Digest, FailedEvent, Rank, Refusal, Release};
+use crate::release::{Settled, Stage, Version};
+use crate::time::Timestamp;
+
+mod boot;
+mod invokes;
+mod orders;
+mod probation;
+pub mod row;
+mod starts;
+mod tell;
+mod trial;
+
+pub use boot::{Configured, STARTS};
+pub use invokes::INVOKES;
+use row::Row;
+use starts::Starts;
+use trial::Trial;
+pub use trial::{Judged, Spread, told};
+
+/// The registry's rows stand among the handlers' state, under a name that no handler can have.
+pub const REGISTRY: &str = "tidegate/registry";
+/// Pushed handlers are numbered from here on; those of the configuration are below.
+const PUSHED_IDS: u16 = 0x8000;
+/// Starts that a release on probation may take; one more, and it is taken back.
+const TRIES_MAX: u8 = 3;
+/// Between two reports of all handlers that somebody asked for.
+const ASKED_MS: u64 = 1_000;
+
+/// What the machine asks of the gateway.
+#[derive(Debug)]
+pub enum Ask {
+    /// A line that waits until its handler is switched to.
+    Place {
+        handler: HandlerId,
+        version: Version,
+    },
+    /// Load and try it. Answered by [`Releases::handle_checked`].
+    Load {
+        handler: HandlerId,
+        version: Version,
+    },
+    /// Make a row durable. Answered by [`Releases::handle_recorded`].
+    Record {
+        key: Arc<str>,
+        row: Vec<u8>,
+        version: u64,
+    },
+    /// Nothing more runs in this line.
+    Hold {
+        handler: HandlerId,
+    },
+    /// Between two messages, let this run from now on. Answered by [`Releases::handle_switched`].
+    Switch {
+        handler: HandlerId,
+        version: Version,
+        on_trial: bool,
+    },
+    /// The line need not go one by one any more.
+    Passed {
+        handler: HandlerId,
+    },
+    Undeploy {
+        handler: HandlerId,
+    },
+    /// Put this event into the line.
+    Invoke {
+        handler: HandlerId,
+        message: Message,
+        invoke: Invoke,
+    },
+    /// The figures are still to be filled in.
+    Answer {
+        handler: Option<HandlerId>,
+        answer: Answer,
+        /// It was not said before.
+        is_news: bool,
+    },
+    Settle(Settled),
+}
+
+/// What is under way for a handler.
+#[derive(Debug)]
+enum Doing {
+    Nothing,
+    Loading {
+        version: Version,
+        why: Why,
+    },
+    /// The row of that number must be durable first.
+    Recording {
+        record: u64,
+        then: Then,
+    },
+    Switching {
+        version: Version,
+        why: Why,
+    },
+}
+
+/// Why a version is to run.
+#[derive(Clone, Debug)]
+enum Why {
+    Offered,
+    /// When the daemon starts.
+    Started {
+        on_trial: bool,
+    },
+    /// When the one after it broke a bound.
+    TakenBack {
+        broken: Arc<Release>,
+        refusal: Refusal,
+        last: Option<FailedEvent>,
+    },
+}
+
+/// What happens when a row is durable.
+#[derive(Debug)]
+enum Then {
+    Switch(Version),
+    Load(Version),
+    Reject { release: (Rank, Digest), version: String, refusal: Refusal },
+    Remove,
+}
+
+/// One handler that was ever pushed, or is configured.
+#[derive(Debug)]
+struct Entry {
+    id: HandlerId,
+    row: Option<Row>,
+    configured: Option<Arc<Manifest>>,
+    running: Option<Version>,
+    previous: Option<Arc<Release>>,
+    doing: Doing,
+    trial: Option<Trial>,
+    /// The newest order that came meanwhile.
+    next: Option<Order>,
+    /// What was said last.
+    said: Option<Answer>,
+}
+
+/// What is to be done for a handler.
+#[derive(Debug)]
+enum Order {
+    Install(Arc<Release>),
+    Remove(Rank, Digest),
+}
+
+impl Entry {
+    fn new(id: HandlerId) -> Entry {
+        Entry {
+            id,
+            row: None,
+            configured: None,
+            running: None,
+            previous: None,
+            doing: Doing::Nothing,
+            trial: None,
+            next: None,
+            said: None,
+        }
+    }
+
+    /// What runs when the newest release does not.
+    fn fallback(&self) -> Option<Version> {
+        let previous = self.previous.clone().map(Version::Pushed);
+        previous.or_else(|| self.configured.clone().map(Version::Configured))
+    }
+
+    /// The releases that may run again.
+    fn keep(&self) -> Vec<Digest> {
+        let row = self.row.iter().flat_map(|row| [row.running, row.previous]);
+        row.flatten().collect()
+    }
+}
+
+/// All handlers' releases.
+#[derive(Debug, Default)]
+pub struct Releases {
+    names: BTreeMap<Arc<str>, Entry>,
+    ids: BTreeMap<HandlerId, Arc<str>>,
+    asks: VecDeque<Ask>,
+    /// Rows written so far, and the state version of the registry.
+    version: u64,
+    failures_max: u16,
+    /// No handler was started: the daemon restarted too often.
+    safe: bool,
+    asked_at: Option<Timestamp>,
+    /// Events that wait until their order is durable: the row's number, the handler, what it is.
+    invokes: VecDeque<(u64, HandlerId, Message, Invoke)>,
+    /// This start, while it is counted.
+    starts: Option<Starts>,
+}
+
+impl Releases {
+    pub fn new(failures_max: u16) -> Releases {
+        Releases { failures_max, ..Releases::default() }
+    }
+
+    pub fn poll(&mut self) -> Option<Ask> {
+        self.asks.pop_front()
+    }
+
+    pub fn is_safe_mode(&self) -> bool {
+        self.safe
+    }
+
+    fn entry(&self, handler: HandlerId) -> Option<&Entry> {
+        self.names.get(self.ids.get(&handler)?)
+    }
+
+    fn entry_mut(&mut self, handler: HandlerId) -> Option<(Arc<str>, &mut Entry)> {
+        let name = self.ids.get(&handler)?;
+        Some((Arc::clone(name), self.names.get_mut(name)?))
+    }
+
+    /// The handler of that name; one that is new gets a number.
+    fn id_of(&mut self, name: &Arc<str>) -> HandlerId {
+        if let Some(entry) = self.names.get(name) {
+            return entry.id;
+        }
+        let pushed = self.ids.range(HandlerId(PUSHED_IDS)..).next_back();
+        let id = pushed.map_or(HandlerId(PUSHED_IDS), |(id, _)| HandlerId(id.0.saturating_add(1)));
+        self.insert(Arc::clone(name), id);
+        id
+    }
+
+    fn insert(&mut self, name: Arc<str>, id: HandlerId) {
+        self.ids.insert(id, Arc::clone(&name));
+        self.names.insert(name, Entry::new(id));
+    }
+
+    /// Makes the entry's row durable; gives the number that will be told when it is.
+    fn record(&mut self, name: &Arc<str>) -> u64 {
+        self.version += 1;
+        if let Some(row) = self.names.get(name).and_then(|entry| entry.row.as_ref()) {
+            let (key, row) = (Arc::clone(name), row.encode());
+            self.asks.push_back(Ask::Record { key, row, version: self.version });
+        }
+        self.version
+    }
+
+    fn load(&mut self, name: &Arc<str>, version: Version, why: Why) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        entry.doing = Doing::Loading { version: version.clone(), why };
+        self.asks.push_back(Ask::Load { handler: entry.id, version });
+    }
+
+    /// A module has been loaded and tried.
+    pub fn handle_checked(
+        &mut self,
+        handler: HandlerId,
+        digest: Option<Digest>,
+        result: Result<(), String>,
+    ) {
+        let Some((name, entry)) = self.entry_mut(handler) else {
+            return;
+        };
+        let (version, why) = match core::mem::replace(&mut entry.doing, Doing::Nothing) {
+            Doing::Loading { version, why } if version.digest() == digest => (version, why),
+            other => {
+                entry.doing = other;
+                return;
+            }
+        };
+        match (result, why) {
+            (Ok(()), Why::Offered) => self.record_offered(&name, version),
+            (Ok(()), why) => self.switch(&name, version, why),
+            (Err(reason), Why::Offered) => {
+                self.reject(&name, &version, Refusal::new("does-not-load", reason));
+            }
+            (Err(reason), Why::Started { .. }) => {
+                let refusal = Refusal::new("does-not-load", reason);
+                self.take_back(&name, Some(version), refusal, None);
+            }
+            (Err(reason), Why::TakenBack { broken, mut refusal, last }) => {
+                refusal.text += "; and the one before it does not load: ";
+                refusal.text += &reason;
+                let why = Why::TakenBack { broken, refusal, last };
+                self.next_fallback(&name, &version, why);
+            }
+        }
+    }
+
+    /// A row is durable.
+    pub fn handle_recorded(&mut self, version: u64) {
+        self.run_recorded(version);
+        let ready = self.names.iter().find_map(|(name, entry)| match &entry.doing {
+            Doing::Recording { record, .. } if *record <= version => Some(Arc::clone(name)),
+            Doing::Recording { .. } | Doing::Nothing => None,
+            Doing::Loading { .. } | Doing::Switching { .. } => None,
+        });
+        let Some(name) = ready else {
+            return;
+        };
+        let Some(entry) = self.names.get_mut(&name) else {
+            return;
+        };
+        let doing = core::mem::replace(&mut entry.doing, Doing::Nothing);
+        let Doing::Recording { then, .. } = doing else {
+            return;
+        };
+        match then {
+            Then::Switch(version) => self.switch(&name, version, Why::Offered),
+            Then::Load(version) => self.load(&name, version, Why::Started { on_trial: true }),
+            Then::Reject { release, version, refusal } => {
+                self.say(&name, Some(release), version, Stage::Rejected(refusal));
+                self.settle(&name);
+            }
+            Then::Remove => {
+                entry.running = None;
+                self.asks.push_back(Ask::Undeploy { handler: entry.id });
+                let release = entry.row.as_ref().map(|row| row.highest);
+                self.say(&name, release, String::new(), Stage::Removed);
+                self.settle(&name);
+            }
+        }
+        self.handle_recorded(version);
+    }
+
+    fn switch(&mut self, name: &Arc<str>, version: Version, why: Why) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        let on_trial = match &why {
+            Why::Offered => true,
+            Why::Started { on_trial } => *on_trial,
+            Why::TakenBack { .. } => false,
+        };
+        entry.doing = Doing::Switching { version: version.clone(), why };
+        self.asks.push_back(Ask::Switch { handler: entry.id, version, on_trial });
+    }
+
+    /// The line runs what it was switched to.
+    pub fn handle_switched(&mut self, now: Timestamp, handler: HandlerId) {
+        let Some((name, entry)) = self.entry_mut(handler) else {
+            return;
+        };
+        let Doing::Switching { version, why } =
+            core::mem::replace(&mut entry.doing, Doing::Nothing)
+        else {
+            return;
+        };
+        entry.running = Some(version.clone());
+        entry.trial = None;
+        let on_trial = matches!(&why, Why::Offered | Why::Started { on_trial: true });
+        match (&version, why) {
+            (Version::Pushed(release), _) if on_trial => {
+                let trial = Trial::new(release.probation, now);
+                let stage = Stage::Probation {
+                    events_left: trial.events_left(),
+                    events_of: release.probation.events,
+                    left_ms: trial.left_ms(now),
+                };
+                entry.trial = Some(trial);
+                self.say_of(&name, &version, stage);
+            }
+            (_, Why::TakenBack { broken, refusal, last }) => {
+                let (release, version) =
+                    ((broken.rank, broken.digest), broken.manifest.version.clone());
+                self.say(&name, Some(release), version, Stage::RolledBack { refusal, last });
+            }
+            (_, Why::Offered | Why::Started { .. }) => {
+                self.say_of(&name, &version, Stage::Active);
+            }
+        }
+        self.settle(&name);
+    }
+}

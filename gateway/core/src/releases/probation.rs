@@ -1,0 +1,140 @@
+//! Probation: judged event by event, and by time; and the way back when a bound is broken.
+
+use alloc::sync::Arc;
+
+use super::trial::{Judged, Trial};
+use super::{Ask, Releases, Why};
+use crate::job::{Event, Failure, HandlerId};
+use crate::release::{FailedEvent, Figures, Refusal, RowPhase, Stage, Version};
+use crate::time::Timestamp;
+
+impl Releases {
+    /// Whether the line's events are judged one by one.
+    pub fn is_on_trial(&self, handler: HandlerId) -> bool {
+        self.entry(handler).is_some_and(|entry| entry.trial.is_some())
+    }
+
+    /// What an event of a line on probation means for it.
+    pub fn judge(
+        &mut self,
+        handler: HandlerId,
+        failed: Option<(&Event, &Failure)>,
+        figures: &Figures,
+    ) -> Judged {
+        let failures_max = self.failures_max;
+        let trial = self.entry_mut(handler).and_then(|(_, entry)| entry.trial.as_mut());
+        trial.map_or(Judged::GoesOn, |trial| trial.judge(failed, failures_max, figures))
+    }
+
+    /// Acts on a judgement.
+    pub fn handle_judged(&mut self, handler: HandlerId, judged: Judged) {
+        let Some((name, entry)) = self.entry_mut(handler) else {
+            return;
+        };
+        match judged {
+            Judged::GoesOn => {}
+            Judged::Passed => {
+                entry.trial = None;
+                let version = entry.running.clone();
+                if let Some(row) = &mut entry.row {
+                    (row.phase, row.tries) = (RowPhase::Active, 0);
+                }
+                self.asks.push_back(Ask::Passed { handler });
+                self.record(&name);
+                if let Some(version) = version {
+                    self.say_of(&name, &version, Stage::Active);
+                }
+            }
+            Judged::Broken { refusal, last } => {
+                let version = entry.running.clone();
+                self.take_back(&name, version, refusal, last);
+            }
+        }
+    }
+
+    /// A release has broken its word: what ran before runs again.
+    pub(super) fn take_back(
+        &mut self,
+        name: &Arc<str>,
+        version: Option<Version>,
+        refusal: Refusal,
+        last: Option<FailedEvent>,
+    ) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        entry.trial = None;
+        self.asks.push_back(Ask::Hold { handler: entry.id });
+        let Some(Version::Pushed(broken)) = version else {
+            // What is configured has nothing behind it.
+            let version = version.map(|version| version.manifest().version.clone());
+            self.asks.push_back(Ask::Undeploy { handler: entry.id });
+            let version = version.unwrap_or_default();
+            return self.say(name, None, version, Stage::Rejected(refusal));
+        };
+        if let Some(row) = &mut entry.row {
+            row.refuse(broken.digest);
+            row.running = row.previous.take();
+            row.tries = 0;
+            row.phase = match row.running {
+                Some(_) => RowPhase::Active,
+                None => RowPhase::None,
+            };
+        }
+        let fallback = entry.fallback();
+        entry.previous = None;
+        self.record(name);
+        let why = Why::TakenBack { broken, refusal, last };
+        match fallback {
+            Some(version) => self.load(name, version, why),
+            None => self.give_up(name, why),
+        }
+    }
+
+    /// What should run instead does not load either.
+    pub(super) fn next_fallback(&mut self, name: &Arc<str>, failed: &Version, why: Why) {
+        let configured = self
+            .names
+            .get(name)
+            .and_then(|entry| entry.configured.clone())
+            .map(Version::Configured);
+        match configured {
+            Some(version) if version != *failed => self.load(name, version, why),
+            Some(_) | None => self.give_up(name, why),
+        }
+    }
+
+    /// Nothing is left to run.
+    fn give_up(&mut self, name: &Arc<str>, why: Why) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        entry.running = None;
+        self.asks.push_back(Ask::Undeploy { handler: entry.id });
+        if let Why::TakenBack { broken, refusal, last } = why {
+            let (release, version) =
+                ((broken.rank, broken.digest), broken.manifest.version.clone());
+            self.say(name, Some(release), version, Stage::RolledBack { refusal, last });
+        }
+        self.settle(name);
+    }
+
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.names.values().filter_map(|entry| Some(entry.trial.as_ref()?.due())).min()
+    }
+
+    /// Probations whose time is over.
+    pub fn poll_due(&self, now: Timestamp) -> Option<HandlerId> {
+        let is_due = |trial: &Trial| trial.due() <= now;
+        self.names.values().find(|entry| entry.trial.as_ref().is_some_and(is_due)).map(|e| e.id)
+    }
+
+    /// The time of a probation is over.
+    pub fn handle_due(&mut self, handler: HandlerId, figures: &Figures) {
+        let failures_max = self.failures_max;
+        let trial = self.entry(handler).and_then(|entry| entry.trial.as_ref());
+        if let Some(judged) = trial.map(|trial| trial.judge_end(failures_max, figures)) {
+            self.handle_judged(handler, judged);
+        }
+    }
+}

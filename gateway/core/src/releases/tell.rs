@@ -1,0 +1,94 @@
+//! What is said about handlers, and when an order is done with.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use super::{ASKED_MS, Ask, Entry, Releases};
+use crate::release::{Answer, Digest, Figures, Rank, Settled, Stage, Version};
+use crate::time::Timestamp;
+
+impl Releases {
+    pub(super) fn say_of(&mut self, name: &Arc<str>, version: &Version, stage: Stage) {
+        let release = match version {
+            Version::Pushed(release) => Some((release.rank, release.digest)),
+            Version::Configured(_) => None,
+        };
+        self.say(name, release, version.manifest().version.clone(), stage);
+    }
+
+    pub(super) fn say(
+        &mut self,
+        name: &Arc<str>,
+        release: Option<(Rank, Digest)>,
+        version: String,
+        stage: Stage,
+    ) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        let handler = Arc::clone(name);
+        let answer = Answer { handler, release, version, stage, figures: Figures::default() };
+        entry.said = Some(answer.clone());
+        self.asks.push_back(Ask::Answer { handler: Some(entry.id), answer, is_news: true });
+    }
+
+    /// Whatever was under way is done: files may go, and the next order has its turn.
+    pub(super) fn settle(&mut self, name: &Arc<str>) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        if let Some(row) = &entry.row {
+            let (handler, order) = (Arc::clone(name), row.highest.1);
+            self.asks.push_back(Ask::Settle(Settled { handler, order, keep: entry.keep() }));
+        }
+        if let Some(order) = entry.next.take() {
+            self.follow(name, order);
+        }
+    }
+
+    /// Says something about a handler whose release did not come as far as an order.
+    pub fn answer(&mut self, name: Arc<str>, release: Option<(Rank, Digest)>, stage: Stage) {
+        let handler = self.names.get(&name).map(|entry| entry.id);
+        let (version, figures) = (String::new(), Figures::default());
+        let answer = Answer { handler: name, release, version, stage, figures };
+        self.asks.push_back(Ask::Answer { handler, answer, is_news: true });
+    }
+
+    /// Says again what was said last.
+    pub fn handle_again(&mut self, now: Timestamp, name: &Arc<str>) {
+        let Some(entry) = self.names.get(name) else {
+            return;
+        };
+        if let Some(answer) = current(entry, now) {
+            self.asks.push_back(Ask::Answer { handler: Some(entry.id), answer, is_news: false });
+        }
+    }
+
+    /// Somebody wants to know how all handlers do.
+    pub fn handle_asked(&mut self, now: Timestamp) {
+        let wait = core::time::Duration::from_millis(ASKED_MS);
+        if self.asked_at.is_some_and(|at| now < at.after(wait)) {
+            return;
+        }
+        self.asked_at = Some(now);
+        let answers: alloc::vec::Vec<_> = self
+            .names
+            .values()
+            .filter_map(|entry| Some((entry.id, current(entry, now)?)))
+            .collect();
+        for (handler, answer) in answers {
+            self.asks.push_back(Ask::Answer { handler: Some(handler), answer, is_news: false });
+        }
+    }
+}
+
+/// What was said last, with what is left of a probation now.
+fn current(entry: &Entry, now: Timestamp) -> Option<Answer> {
+    let mut answer = entry.said.clone()?;
+    if let (Some(trial), Stage::Probation { events_left, left_ms, .. }) =
+        (&entry.trial, &mut answer.stage)
+    {
+        (*events_left, *left_ms) = (trial.events_left(), trial.left_ms(now));
+    }
+    Some(answer)
+}

@@ -1,0 +1,8 @@
+//! Handlers pushed over MQTT into the real daemon.
+
+mod house;
+mod malicious;
+mod refused;
+mod taken_back;
+mod tool;
+mod way;
