@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::{env, fs};
+use std::time::Duration;
+use std::{env, fs, process};
 
 /// The root of the workspace.
 pub fn workspace() -> &'static Path {
@@ -98,18 +99,46 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
 pub struct Placement {
     /// The one core it may use; `None` leaves it to the scheduler.
     pub core: Option<usize>,
+    /// How much longer each of its syncs takes than the disk: as on a card. See `tests/recorder/slow.c`.
+    pub slow_sync: Option<Duration>,
 }
 
 impl Placement {
     /// A command that starts `program` there.
     pub fn command(&self, program: &Path) -> Command {
-        match self.core {
+        let mut command = match self.core {
             None => Command::new(program),
             Some(core) => {
                 let mut command = Command::new("taskset");
                 command.args(["-c", &core.to_string()]).arg(program);
                 command
             }
+        };
+        if let Some(slow) = self.slow_sync {
+            let library = shared_object("slow-sync", &["slow.c"]);
+            command
+                .env("LD_PRELOAD", library)
+                .env("TIDEGATE_SLOW_SYNC_US", slow.as_micros().to_string());
         }
+        command
     }
+}
+
+/// Something to preload, from C files of `tests/recorder`.
+pub fn shared_object(name: &str, sources: &[&str]) -> PathBuf {
+    let target = target_dir();
+    // Another process may be building it too: each under a name of its own, the last one stays.
+    let building = target.join(format!("{name}-{}.so", process::id()));
+    let built = target.join(format!("{name}.so"));
+    let output = Command::new("cc")
+        .current_dir(workspace().join("tests/recorder"))
+        .args(["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])
+        .arg(&building)
+        .args(sources)
+        .args(["-ldl", "-lpthread"])
+        .output()
+        .expect("there is a C compiler");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::rename(&building, &built).expect("the target folder can be written");
+    built
 }

@@ -1,9 +1,9 @@
 //! The preloaded recorder, from outside.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use std::{fs, process};
 
 use super::log::Log;
 use crate::programs;
@@ -77,21 +77,5 @@ impl Recorder {
 /// The shared object, built once in a process.
 fn library() -> &'static Path {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| {
-        let target = programs::target_dir();
-        // Another test may be building it too: each under a name of its own, the last one stays.
-        let (building, built) =
-            (target.join(format!("recorder-{}.so", process::id())), target.join("recorder.so"));
-        let output = Command::new("cc")
-            .current_dir(programs::workspace().join("tests/recorder"))
-            .args(["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])
-            .arg(&building)
-            .args(SOURCES)
-            .args(["-ldl", "-lpthread"])
-            .output()
-            .expect("there is a C compiler");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        fs::rename(&building, &built).expect("the target folder can be written");
-        built
-    })
+    PATH.get_or_init(|| programs::shared_object("recorder", &SOURCES))
 }

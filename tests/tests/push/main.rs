@@ -1,5 +1,6 @@
 //! Handlers pushed over MQTT into the real daemon.
 
+mod cuts;
 mod house;
 mod malicious;
 mod refused;

@@ -112,8 +112,9 @@ impl Driver {
             Ok(dialed) => dialed,
             Err(end) => return end,
         };
-        say(&self.say, vec![Input::UplinkUp]);
+        // Before anybody hears of it: what the clock was worth when the certificate was let pass must be noted.
         let link = Link::new(dialed, &self.settings, &self.trust);
+        say(&self.say, vec![Input::UplinkUp]);
         link.serve(&mut self.outlets, &mut self.asked, &self.say).await
     }
 }

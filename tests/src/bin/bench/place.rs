@@ -56,7 +56,7 @@ pub fn settle(arguments: &Arguments) -> Result<Placement, Problem> {
 /// One core for the program under test, where there is another for the generator.
 pub fn one_core() -> Result<Placement, Problem> {
     let several = available_parallelism()?.get() > 1;
-    Ok(Placement { core: several.then_some(CORE) })
+    Ok(Placement { core: several.then_some(CORE), slow_sync: None })
 }
 
 /// How the run was placed, for the head of its tables.
