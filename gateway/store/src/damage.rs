@@ -105,23 +105,26 @@ fn lost_in<D: Disk>(journal: &mut Journal<D>, facts: &Facts, gap: (u64, u64)) ->
     })
 }
 
-/// The seqs behind the journal's last record that were given.
+/// The seqs behind the journal's last record that were given. Where the journal has no record any more, what waited is
+/// lost, as far as the facts know of it.
 fn lost_at_end<D: Disk>(
     journal: &mut Journal<D>,
     facts: &Facts,
     gap: (u64, u64),
-) -> Option<LostRange> {
+) -> Vec<LostRange> {
     if gap.1 < facts.progress.low().frame {
-        return None;
+        return Vec::new();
     }
-    let before = around(journal, gap).0?;
-    let count = facts.next_seq.checked_sub(before + 1)?;
-    (count > 0).then_some(LostRange {
-        stream: StreamId(OTHER_STREAMS),
-        count,
-        first_seq: before + 1,
-        last_seq: facts.next_seq - 1,
-    })
+    let last_seq = facts.next_seq - 1;
+    let Some(before) = around(journal, gap).0 else {
+        let waiting = facts.progress.waiting.iter().filter(|waiting| waiting.records > 0);
+        let range = |stream, count| LostRange { stream, count, first_seq: 0, last_seq };
+        return waiting.map(|waiting| range(waiting.stream, waiting.records)).collect();
+    };
+    let count = last_seq.saturating_sub(before);
+    let range =
+        LostRange { stream: StreamId(OTHER_STREAMS), count, first_seq: before + 1, last_seq };
+    if count > 0 { vec![range] } else { Vec::new() }
 }
 
 /// The last seq of a record before a gap, and the first one behind it.

@@ -195,6 +195,28 @@ fn a_lost_end_is_noticed_and_no_seq_given_twice() {
     assert_eq!(damaged(&bench.opened.restored.ledger).len(), 1);
 }
 
+/// A disk that has lied about every sync since the journal was begun, and kept the shelf.
+#[test]
+fn a_journal_that_has_lost_all_its_frames_tells_what_waited() {
+    let mut bench = Bench::new();
+    for _ in 0..3 {
+        bench.send("oldest", 0, 10);
+    }
+    bench.send("newest", 0, 10);
+    bench.store.checkpoint().expect("a good shelf");
+    let bench = bench.again(|disk, _| {
+        disk.damage("00000000.seg", |bytes| {
+            let end = bytes.len() - 4096;
+            bytes[4096..end].fill(0);
+        });
+    });
+    assert!(bench.opened.found.is_end_lost);
+    let mut lost: Vec<u64> =
+        damaged(&bench.opened.restored.ledger).iter().map(|line| line.1).collect();
+    lost.sort_unstable();
+    assert_eq!(lost, [1, 3, 2_000_000 - 5], "what waited, and what is jumped over");
+}
+
 #[test]
 fn records_in_a_gap_are_counted_once() {
     let mut bench = Bench::new();
