@@ -109,7 +109,7 @@ impl Gateway {
             fuel_per_ms: None,
             seen: SeenWindow::new(commits.seen_max),
             drops: Drops::default(),
-            letters: Pace::new(outbox.dead_letters_per_s),
+            letters: Pace::with_burst(outbox.dead_letters_per_s, outbox.dead_letters_burst),
             refusals: Pace::new(REFUSALS_PER_S),
             commits: Commits::new(commits),
             outbox: Outbox::new(outbox, streams, has_uplink, seed),

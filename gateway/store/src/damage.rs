@@ -118,7 +118,7 @@ fn lost_at_end<D: Disk>(
     let last_seq = facts.next_seq - 1;
     let Some(before) = around(journal, gap).0 else {
         let waiting = facts.progress.waiting.iter().filter(|waiting| waiting.records > 0);
-        let range = |stream, count| LostRange { stream, count, first_seq: 0, last_seq };
+        let range = |stream, count| LostRange { stream, count, first_seq: 1, last_seq };
         return waiting.map(|waiting| range(waiting.stream, waiting.records)).collect();
     };
     let count = last_seq.saturating_sub(before);
