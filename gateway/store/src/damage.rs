@@ -29,14 +29,14 @@ pub(crate) struct Suspicion {
     pub is_shelf_lost: bool,
 }
 
-/// What is new of the damage; `None` when everything was taken into account before.
+/// What is new of the damage; `None` when everything was taken into account before, as `known` says.
 pub(crate) fn assess<D: Disk>(
     journal: &mut Journal<D>,
     facts: &Facts,
+    known: &Damage,
     suspicion: Suspicion,
 ) -> Option<Damage> {
     let recovery = journal.recovery();
-    let known = &facts.damage;
     let mut damage = Damage {
         gaps: recovery
             .gaps
@@ -162,12 +162,13 @@ fn given_in(payload: &[u8]) -> Option<(u64, u64)> {
 impl<D: Disk, S: Shelf> Store<D, S> {
     /// Takes into account what reading an old segment has found.
     pub(crate) fn note_damage(&mut self) {
-        let is_underway = self.in_flight.iter().any(|flight| flight.damage.is_some());
-        if is_underway {
-            return;
-        }
+        // What is on its way to the disk is known, too.
+        let mut known = self.facts.damage.clone();
+        let on_its_way = self.in_flight.iter().filter_map(|flight| flight.damage.as_ref());
+        on_its_way.for_each(|damage| known.take(damage));
         // What is missing in the middle was not the last to be given.
-        if let Some(damage) = assess(&mut self.journal, &self.facts, Suspicion::default()) {
+        let suspicion = Suspicion::default();
+        if let Some(damage) = assess(&mut self.journal, &self.facts, &known, suspicion) {
             // It is small; without room it is found again.
             self.put_damage(damage);
         }

@@ -242,6 +242,27 @@ fn records_in_a_gap_are_counted_once() {
     }
 }
 
+/// What reading an old segment finds counts, also while what was found before it is on its way to the disk.
+#[test]
+fn two_gaps_that_are_found_one_after_the_other_are_both_counted() {
+    let mut bench = Bench::new();
+    for _ in 0..60 {
+        bench.send("oldest", 0, 900);
+    }
+    let break_two = |disk: &mut ModelDisk| {
+        for name in ["00000000.seg", "00000001.seg"] {
+            disk.damage(name, |bytes| bytes[4096 + 4096 + 200] ^= 1);
+        }
+    };
+    let mut bench = bench.again(|disk, _| break_two(disk));
+    while bench.store.rest() {}
+    bench.store.commit().expect("a good disk");
+    bench.store.commit().expect("a good disk");
+    assert_eq!(60 - bench.seqs(0).len() as u64, 2, "two are gone");
+    let counted: u64 = damaged(&bench.store.ledger()).iter().map(|line| line.1).sum();
+    assert_eq!(counted, 2);
+}
+
 #[test]
 fn another_journal_begins_anew_and_tells_what_waited() {
     let mut bench = Bench::new();
