@@ -105,8 +105,8 @@ fn lost_in<D: Disk>(journal: &mut Journal<D>, facts: &Facts, gap: (u64, u64)) ->
     })
 }
 
-/// The seqs behind the journal's last record that were given. Where the journal has no record any more, what waited is
-/// lost, as far as the facts know of it.
+/// The seqs behind the journal's last record that were given. Where the journal has no record before
+/// them, what waited is lost, as far as the facts know of it.
 fn lost_at_end<D: Disk>(
     journal: &mut Journal<D>,
     facts: &Facts,
@@ -130,7 +130,8 @@ fn lost_at_end<D: Disk>(
 /// The last seq of a record before a gap, and the first one behind it.
 fn around<D: Disk>(journal: &mut Journal<D>, gap: (u64, u64)) -> (Option<u64>, Option<u64>) {
     let mut cursor = Cursor::from(gap.0.saturating_sub(FRAMES_MAX));
-    let mut before = None;
+    // Before the very first frame no seq was given. Before a gap that follows what is forgotten, nobody knows any more.
+    let mut before = (gap.0 <= 1).then_some(0);
     while let Ok(Some(frame)) = cursor.next(journal) {
         if frame.seq > gap.1.saturating_add(FRAMES_MAX) {
             break;
