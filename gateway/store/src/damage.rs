@@ -165,8 +165,11 @@ impl<D: Disk, S: Shelf> Store<D, S> {
     pub(crate) fn note_damage(&mut self) {
         // What is on its way to the disk is known, too.
         let mut known = self.facts.damage.clone();
-        let on_its_way = self.in_flight.iter().filter_map(|flight| flight.damage.as_ref());
-        on_its_way.for_each(|damage| known.take(damage));
+        let queued = self.queue.iter().map(|queued| &queued.flight);
+        let on_its_way = self.in_flight.iter().chain(queued);
+        on_its_way
+            .filter_map(|flight| flight.damage.as_ref())
+            .for_each(|damage| known.take(damage));
         // What is missing in the middle was not the last to be given.
         let suspicion = Suspicion::default();
         if let Some(damage) = assess(&mut self.journal, &self.facts, &known, suspicion) {
