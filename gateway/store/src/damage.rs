@@ -140,24 +140,26 @@ fn around<D: Disk>(journal: &mut Journal<D>, gap: (u64, u64)) -> (Option<u64>, O
         if frame.origin != frame.seq {
             continue;
         }
-        let Some((first, last)) = given_in(frame.payload) else {
-            continue;
-        };
-        if frame.seq > gap.1 {
+        // A loss may be of a record that was given long before, and refused now.
+        let given = given_in(frame.payload).into_iter().filter(|seq| Some(*seq) > before);
+        if frame.seq <= gap.1 {
+            before = given.max().or(before);
+        } else if let Some(first) = given.min() {
             return (before, Some(first));
         }
-        before = before.max(Some(last));
     }
     (before, None)
 }
 
-/// The lowest and the highest seq of a frame's records, lost ones among them.
-fn given_in(payload: &[u8]) -> Option<(u64, u64)> {
-    let view = EntryView::parse(payload).ok()?;
-    let records = view.records().ok()?.flatten().map(|(_, record)| record.seq);
-    let losses = view.losses().ok()?;
-    let seqs: Vec<u64> = records.chain(losses.iter().map(|lost| lost.seq)).collect();
-    Some((*seqs.iter().min()?, *seqs.iter().max()?))
+/// The seqs of a frame's records, lost ones among them; none when it cannot be read.
+fn given_in(payload: &[u8]) -> Vec<u64> {
+    let read = || -> Option<Vec<u64>> {
+        let view = EntryView::parse(payload).ok()?;
+        let records = view.records().ok()?.flatten().map(|(_, record)| record.seq);
+        let losses = view.losses().ok()?;
+        Some(records.chain(losses.iter().map(|lost| lost.seq)).collect())
+    };
+    read().unwrap_or_default()
 }
 
 impl<D: Disk, S: Shelf> Store<D, S> {
