@@ -59,7 +59,7 @@ pub struct Stats {
 
 impl Stats {
     /// Every count with its name.
-    pub fn named(&self) -> [(&'static str, u64); 22] {
+    pub fn named(&self) -> [(&'static str, u64); 23] {
         [
             ("steps", self.steps),
             ("messages", self.messages),
