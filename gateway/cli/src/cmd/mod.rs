@@ -4,7 +4,9 @@
 pub mod build;
 pub mod demo;
 pub mod history;
+pub mod invoke;
 pub mod keygen;
+pub mod logs;
 pub mod new;
 pub mod outbox;
 pub mod plan;
@@ -43,6 +45,8 @@ pub const COMMANDS: &[Command] = &[
     history::COMMAND,
     rollback::COMMAND,
     remove::COMMAND,
+    logs::COMMAND,
+    invoke::COMMAND,
     plan::COMMAND,
     outbox::COMMAND,
     receive::COMMAND,
