@@ -4,6 +4,7 @@ mod cuts;
 mod desk;
 mod house;
 mod malicious;
+mod many;
 mod refused;
 mod taken_back;
 mod tool;
