@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use tidegate_core::manifest::is_name;
 
-use crate::board::{Board, HostLimits};
-use crate::board_file::{is_built_in, is_path, read_board, unknown};
+use crate::board::{Board, HostLimits, is_built_in, is_path, read_board, unknown};
 use crate::handler::{module_problem, read_within};
 use crate::local::local;
 use crate::page::Source;
