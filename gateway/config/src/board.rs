@@ -9,8 +9,10 @@ mod parts;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tidegate_core::limits::{Caps, DoorLimits, Limits};
+use tidegate_core::pins::Pins;
 
 pub use built_in::BUILT_IN;
 pub(crate) use built_in::{is_built_in, unknown};
@@ -69,6 +71,8 @@ pub struct Pin {
     pub starts_on: bool,
     /// None: as the kernel left it.
     pub bias: Option<Bias>,
+    /// How long an input must be the same before it counts as changed.
+    pub debounce_ms: u64,
 }
 
 /// Which way a pin is used.
@@ -177,6 +181,16 @@ impl WorstCase {
 }
 
 impl Board {
+    /// The pins as handlers know them: names, and which way they go.
+    pub fn pin_names(&self) -> Arc<Pins> {
+        let pins = self.pins.iter().map(|(name, pin)| tidegate_core::pins::Pin {
+            name: name.clone(),
+            is_output: pin.direction == Direction::Out,
+        });
+        let pins = Pins::new(pins.collect());
+        Arc::new(pins.expect("a board file names no more pins than there may be, each once"))
+    }
+
     /// Adds the limits up.
     ///
     /// What waits for clients is bounded for all of them together, but for one packet on its way out

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use tidegate_core::manifest::is_name;
+use tidegate_core::pins::PINS_MAX;
 
 use super::{Bias, Direction, Image, Pin};
 use crate::reader::Table;
 
 /// Lines of one chip; the largest that is sold has some hundreds.
 const LINES_MAX: u64 = 4095;
+/// Longer than any contact bounces.
+const DEBOUNCE_MS_MAX: u64 = 1000;
 /// A terabyte: catches a wrong unit.
 const PART_MIB_MAX: u64 = 1 << 20;
 
@@ -31,6 +34,9 @@ pub(super) fn pins(table: &Table<'_>) -> BTreeMap<String, Pin> {
         }
         pins.insert(name.to_owned(), pin);
     }
+    if pins.len() > PINS_MAX {
+        table.here().wrong(format!("there are {} pins; use at most {PINS_MAX}", pins.len()));
+    }
     pins
 }
 
@@ -47,6 +53,7 @@ fn pin(table: &Table<'_>) -> Option<Pin> {
         "bias",
         &[("none", Bias::None), ("pull-up", Bias::PullUp), ("pull-down", Bias::PullDown)],
     );
+    let debounce_ms = table.number("debounce_ms", &(0..=DEBOUNCE_MS_MAX), "");
     match direction {
         Some(Direction::In) if starts_on => {
             table.place("on").wrong("is of no use for an input; remove it");
@@ -54,10 +61,14 @@ fn pin(table: &Table<'_>) -> Option<Pin> {
         Some(Direction::Out) if bias.is_some() => {
             table.place("bias").wrong("is of no use for an output; remove it");
         }
+        Some(Direction::Out) if debounce_ms.is_some() => {
+            table.place("debounce_ms").wrong("is of no use for an output; remove it");
+        }
         Some(Direction::In | Direction::Out) | None => {}
     }
+    let debounce_ms = debounce_ms.map_or(0, |at| at.value);
     let chip = chip?.value.to_owned();
-    Some(Pin { chip, line, direction: direction?, is_active_low, starts_on, bias })
+    Some(Pin { chip, line, direction: direction?, is_active_low, starts_on, bias, debounce_ms })
 }
 
 /// `[buses]`: a name and a device each.

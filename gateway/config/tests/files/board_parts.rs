@@ -74,7 +74,7 @@ data_mib_min = 512
 b.toml:18: pins.Relay3: "Relay3" is no pin's name; use 1 to 32 of a-z, 0-9 and -
 b.toml:18: pins.Relay3.direction: "up" is not a choice here; use "in" or "out"
 b.toml:19: pins.button1.on: is of no use for an input; remove it
-b.toml:19: pins.button1.pull: is not a key here; the keys are chip, line, direction, active_low, on, bias
+b.toml:19: pins.button1.pull: is not a key here; the keys are chip, line, direction, active_low, on, bias, debounce_ms
 b.toml:20: pins.button2.bias: is of no use for an output; remove it
 b.toml:21: pins.button3.chip: is missing; add it, for example chip = "gpiochip0"
 b.toml:21: pins.button3.direction: is missing; add it, for example direction = "out"

@@ -132,7 +132,7 @@ fn the_readme_explains_every_key() {
         let name = Path::new(&file).file_name().unwrap().to_str().unwrap();
         assert!(readme.contains(&format!("]({name}) |")), "{name} is not in boards/README.md");
     }
-    for key in ["chip", "line", "direction", "active_low", "bias", "on"] {
+    for key in ["chip", "line", "direction", "active_low", "bias", "debounce_ms", "on"] {
         assert!(readme.contains(&format!("| `{key}` |")), "{key} is not in boards/README.md");
     }
 }

@@ -63,6 +63,7 @@ fn pin(pin: &Pin) -> Json {
         ("direction", Json::text(direction)),
         ("active_low", Json::Flag(pin.is_active_low)),
         ("bias", or_null(bias)),
+        ("debounce_ms", number(pin.debounce_ms)),
         ("on", Json::Flag(pin.starts_on)),
     ])
 }
