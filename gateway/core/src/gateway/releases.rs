@@ -1,5 +1,6 @@
 //! Releases: control messages in, answers out, and what a line goes through when it changes hands.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -361,7 +362,7 @@ impl Gateway {
             writes: u32::try_from(result.writes.len()).unwrap_or(u32::MAX),
             failed,
         };
-        self.releases.answer(name, None, Stage::Invoked(invoked));
+        self.releases.answer(name, None, Stage::Invoked(Box::new(invoked)));
     }
 
     /// Probations whose time is over.
