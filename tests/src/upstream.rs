@@ -1,4 +1,4 @@
-//! An upstream broker for tests: takes records, and keeps books. MQTT 3.1.1, QoS 1, envelopes in JSON.
+//! An upstream broker for tests: takes records, and keeps books. MQTT 3.1.1 or 5, QoS 1, envelopes in JSON.
 //!
 //! It is a thread for each connection. What it takes it acks after it is in the books, so that what the gateway
 //! holds for delivered is there.
@@ -27,6 +27,8 @@ pub enum Mood {
     Refuses,
     /// When it says that it has kept a session, which nobody has asked for, and takes everything.
     OtherSession,
+    /// When it refuses every third record of the handlers' stream: a PUBACK of MQTT 5 with code 0x99.
+    RefusesThirds,
     /// When it hangs up at each PUBLISH, unacked.
     HangsUp,
     /// When it accepts the connection and says nothing, ever.

@@ -111,8 +111,8 @@ pub enum Report {
     StoreWell,
     /// When records were given up, and how many of this stream for this reason so far.
     RecordsLost { stream: String, reason: LossReason, total: u64 },
-    /// When upstream does not take a record of a stream, and never will.
-    RecordRefused { stream: String, seq: u64, refusal: Refusal },
+    /// When upstream does not take a record of a stream, and never will. A dead letter keeps it, or there are too many.
+    RecordRefused { stream: String, seq: u64, refusal: Refusal, is_kept: bool },
 }
 
 /// Why a message was dropped. Each has a counter.

@@ -264,6 +264,8 @@ pub struct FailedEvent {
 pub struct Figures {
     pub events: u64,
     pub failed: u64,
+    /// Of these, stopped at the deadline.
+    pub deadline_misses: u64,
     pub fuel: u64,
     /// 99th percentile of an event's time; 0 while the pace is not measured.
     pub p99_us: u64,

@@ -19,10 +19,13 @@ enum Kind {
     Log,
     /// What became of orders, over all handlers: anybody may send some.
     Release,
+    /// Records that upstream does not take, of all streams.
+    Refused,
 }
 
 /// Stands for all handlers together.
 const RELEASES: HandlerId = HandlerId(u16::MAX);
+const RECORDS: HandlerId = RELEASES;
 
 #[derive(Debug)]
 struct Window {
@@ -103,26 +106,11 @@ impl Reporter {
             Report::RecordsLost { stream, reason, total } => {
                 error!(stream, reason = reason.name(), total, "records given up");
             }
-            Report::RecordRefused { stream, seq, refusal } => match refusal {
-                Refusal::Code(code) => {
-                    error!(stream, seq, code, "upstream refused a record; it is a dead letter now");
+            Report::RecordRefused { stream, seq, refusal, is_kept } => {
+                if self.may_tell(now, RECORDS, Kind::Refused) {
+                    tell_refused(&stream, seq, &refusal, is_kept);
                 }
-                Refusal::TooLarge { bytes, max } => {
-                    error!(
-                        stream,
-                        seq,
-                        bytes,
-                        max,
-                        "a record is too long for upstream; it is a dead letter now"
-                    );
-                }
-                Refusal::HangsUp => {
-                    error!(stream, seq, "upstream hangs up at a record; it is a dead letter now");
-                }
-                Refusal::NoTopic => {
-                    error!(stream, seq, "a record has no topic to go to; it is a dead letter now");
-                }
-            },
+            }
         }
     }
 
@@ -141,12 +129,28 @@ impl Reporter {
                     Kind::Failure => warn!(handler, count, "more events failed since"),
                     Kind::Log => warn!(handler, count, "more log lines were left out since"),
                     Kind::Release => warn!(count, "more orders, or steps of them, since"),
+                    Kind::Refused => error!(count, "more records were refused since"),
                 }
             }
         }
         let window = self.windows.get_mut(&(handler, kind)).expect("it was just made");
         window.lines += 1;
         window.lines <= LINES_MAX
+    }
+}
+
+/// A record that will not arrive.
+fn tell_refused(stream: &str, seq: u64, refusal: &Refusal, is_kept: bool) {
+    let dead_letter = if is_kept { "kept" } else { "none: there are too many" };
+    match refusal {
+        Refusal::Code(code) => {
+            error!(stream, seq, code, dead_letter, "upstream refused a record");
+        }
+        Refusal::TooLarge { bytes, max } => {
+            error!(stream, seq, bytes, max, dead_letter, "a record is too long for upstream");
+        }
+        Refusal::HangsUp => error!(stream, seq, dead_letter, "upstream hangs up at a record"),
+        Refusal::NoTopic => error!(stream, seq, dead_letter, "a record has no topic to go to"),
     }
 }
 

@@ -29,14 +29,14 @@ pub(crate) struct Suspicion {
     pub is_shelf_lost: bool,
 }
 
-/// What is new of the damage; `None` when everything was taken into account before.
+/// What is new of the damage; `None` when everything was taken into account before, as `known` says.
 pub(crate) fn assess<D: Disk>(
     journal: &mut Journal<D>,
     facts: &Facts,
+    known: &Damage,
     suspicion: Suspicion,
 ) -> Option<Damage> {
     let recovery = journal.recovery();
-    let known = &facts.damage;
     let mut damage = Damage {
         gaps: recovery
             .gaps
@@ -105,29 +105,33 @@ fn lost_in<D: Disk>(journal: &mut Journal<D>, facts: &Facts, gap: (u64, u64)) ->
     })
 }
 
-/// The seqs behind the journal's last record that were given.
+/// The seqs behind the journal's last record that were given. Where the journal has no record before
+/// them, what waited is lost, as far as the facts know of it.
 fn lost_at_end<D: Disk>(
     journal: &mut Journal<D>,
     facts: &Facts,
     gap: (u64, u64),
-) -> Option<LostRange> {
+) -> Vec<LostRange> {
     if gap.1 < facts.progress.low().frame {
-        return None;
+        return Vec::new();
     }
-    let before = around(journal, gap).0?;
-    let count = facts.next_seq.checked_sub(before + 1)?;
-    (count > 0).then_some(LostRange {
-        stream: StreamId(OTHER_STREAMS),
-        count,
-        first_seq: before + 1,
-        last_seq: facts.next_seq - 1,
-    })
+    let last_seq = facts.next_seq - 1;
+    let Some(before) = around(journal, gap).0 else {
+        let waiting = facts.progress.waiting.iter().filter(|waiting| waiting.records > 0);
+        let range = |stream, count| LostRange { stream, count, first_seq: 1, last_seq };
+        return waiting.map(|waiting| range(waiting.stream, waiting.records)).collect();
+    };
+    let count = last_seq.saturating_sub(before);
+    let range =
+        LostRange { stream: StreamId(OTHER_STREAMS), count, first_seq: before + 1, last_seq };
+    if count > 0 { vec![range] } else { Vec::new() }
 }
 
 /// The last seq of a record before a gap, and the first one behind it.
 fn around<D: Disk>(journal: &mut Journal<D>, gap: (u64, u64)) -> (Option<u64>, Option<u64>) {
     let mut cursor = Cursor::from(gap.0.saturating_sub(FRAMES_MAX));
-    let mut before = None;
+    // Before the very first frame no seq was given. Before a gap that follows what is forgotten, nobody knows any more.
+    let mut before = (gap.0 <= 1).then_some(0);
     while let Ok(Some(frame)) = cursor.next(journal) {
         if frame.seq > gap.1.saturating_add(FRAMES_MAX) {
             break;
@@ -136,35 +140,41 @@ fn around<D: Disk>(journal: &mut Journal<D>, gap: (u64, u64)) -> (Option<u64>, O
         if frame.origin != frame.seq {
             continue;
         }
-        let Some((first, last)) = given_in(frame.payload) else {
-            continue;
-        };
-        if frame.seq > gap.1 {
+        // A loss may be of a record that was given long before, and refused now.
+        let given = given_in(frame.payload).into_iter().filter(|seq| Some(*seq) > before);
+        if frame.seq <= gap.1 {
+            before = given.max().or(before);
+        } else if let Some(first) = given.min() {
             return (before, Some(first));
         }
-        before = before.max(Some(last));
     }
     (before, None)
 }
 
-/// The lowest and the highest seq of a frame's records, lost ones among them.
-fn given_in(payload: &[u8]) -> Option<(u64, u64)> {
-    let view = EntryView::parse(payload).ok()?;
-    let records = view.records().ok()?.flatten().map(|(_, record)| record.seq);
-    let losses = view.losses().ok()?;
-    let seqs: Vec<u64> = records.chain(losses.iter().map(|lost| lost.seq)).collect();
-    Some((*seqs.iter().min()?, *seqs.iter().max()?))
+/// The seqs of a frame's records, lost ones among them; none when it cannot be read.
+fn given_in(payload: &[u8]) -> Vec<u64> {
+    let read = || -> Option<Vec<u64>> {
+        let view = EntryView::parse(payload).ok()?;
+        let records = view.records().ok()?.flatten().map(|(_, record)| record.seq);
+        let losses = view.losses().ok()?;
+        Some(records.chain(losses.iter().map(|lost| lost.seq)).collect())
+    };
+    read().unwrap_or_default()
 }
 
 impl<D: Disk, S: Shelf> Store<D, S> {
     /// Takes into account what reading an old segment has found.
     pub(crate) fn note_damage(&mut self) {
-        let is_underway = self.in_flight.iter().any(|flight| flight.damage.is_some());
-        if is_underway {
-            return;
-        }
+        // What is on its way to the disk is known, too.
+        let mut known = self.facts.damage.clone();
+        let queued = self.queue.iter().map(|queued| &queued.flight);
+        let on_its_way = self.in_flight.iter().chain(queued);
+        on_its_way
+            .filter_map(|flight| flight.damage.as_ref())
+            .for_each(|damage| known.take(damage));
         // What is missing in the middle was not the last to be given.
-        if let Some(damage) = assess(&mut self.journal, &self.facts, Suspicion::default()) {
+        let suspicion = Suspicion::default();
+        if let Some(damage) = assess(&mut self.journal, &self.facts, &known, suspicion) {
             // It is small; without room it is found again.
             self.put_damage(damage);
         }

@@ -135,7 +135,8 @@ impl Facts {
             }
         }
         if let Some(damage) = damage {
-            self.take_damage(damage);
+            self.damage.take(damage);
+            self.next_seq = self.next_seq.max(damage.next_seq);
         }
     }
 
@@ -161,20 +162,6 @@ impl Facts {
         while self.seen.len() > seen_max {
             self.seen.pop_front();
         }
-    }
-
-    fn take_damage(&mut self, damage: &Damage) {
-        let known = &mut self.damage;
-        for gap in &damage.gaps {
-            if !known.gaps.contains(gap) {
-                known.gaps.push(*gap);
-            }
-        }
-        known.headers_restored = damage.headers_restored;
-        known.files_lost = damage.files_lost;
-        known.blocks_unreadable = damage.blocks_unreadable;
-        known.left_epoch = damage.left_epoch;
-        self.next_seq = self.next_seq.max(damage.next_seq);
     }
 
     /// Nothing in a frame up to here counts any more.

@@ -125,7 +125,7 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         store.replay(base.applied_seq, state_from, &mut found);
         store.take_pending(base.applied_seq, state_from, &mut found);
         suspicion.are_facts_lost &= found.are_facts_lost;
-        let mut damage = assess(&mut store.journal, &store.facts, suspicion);
+        let mut damage = assess(&mut store.journal, &store.facts, &store.facts.damage, suspicion);
         // Unless the journal knows what was before it: then a start has counted that.
         if let Some((left_epoch, lost)) = lost
             && store.facts.damage.left_epoch != left_epoch

@@ -61,9 +61,9 @@ pub(crate) struct InFlight {
 
 /// A commit for which the journal had no room.
 #[derive(Debug)]
-struct Queued {
+pub(crate) struct Queued {
     payload: Vec<u8>,
-    flight: InFlight,
+    pub(crate) flight: InFlight,
 }
 
 /// The store. One owner, one thread; every call is over when it returns.
@@ -88,7 +88,7 @@ pub struct Store<D: Disk, S: Shelf> {
     pub(crate) segments_at_checkpoint: u64,
     pub(crate) exports: Exports,
     pub(crate) in_flight: VecDeque<InFlight>,
-    queue: VecDeque<Queued>,
+    pub(crate) queue: VecDeque<Queued>,
     pub(crate) committed: Committed,
     floor_now: i64,
     pub(crate) lanes: [Option<Lane>; 8],

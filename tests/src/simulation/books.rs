@@ -98,10 +98,21 @@ fn read_dead_letter(payload: &[u8], accounts: &mut [Account]) -> Result<(), Stri
     Ok(())
 }
 
-/// Seqs are dense: what is missing was lost, and every loss was announced.
+/// Records that a lying disk has lost and no start could know of.
+pub(super) fn untold(upstream: &Upstream) -> u64 {
+    missing(upstream).saturating_sub(upstream.announced())
+}
+
+fn missing(upstream: &Upstream) -> u64 {
+    let last = upstream.received.last_key_value().map_or(0, |(seq, _)| *seq);
+    last - upstream.received.len() as u64
+}
+
+/// Seqs are dense: what is missing was lost, and every loss was announced. After a disk has lied that cannot be
+/// promised: what shows a gap may be gone with it. How much it was is counted instead, see [`untold`].
 fn check_gaps(upstream: &Upstream, lost: u64, is_calm: bool, harm: Harm) -> Result<(), String> {
     let last = upstream.received.last_key_value().map_or(0, |(seq, _)| *seq);
-    let missing = last - upstream.received.len() as u64;
+    let missing = missing(upstream);
     // A record that arrived and whose ack did not, or came before that of an older one when the link broke, may be given
     // up later: nobody knew, or remembers, that it had arrived. After a
     // power cut, nobody knows what was delivered since progress was last committed; and what a disk fault interrupted
@@ -110,7 +121,7 @@ fn check_gaps(upstream: &Upstream, lost: u64, is_calm: bool, harm: Harm) -> Resu
     let may_be_both = if is_calm { forgotten } else { lost };
     // What stood in a damaged frame may have been delivered.
     let is_too_much = lost > missing + may_be_both && harm == Harm::default();
-    if missing > lost || is_too_much {
+    if (missing > lost && !harm.has_lied) || is_too_much {
         let first = (1..=last).find(|seq| !upstream.received.contains_key(seq));
         return Err(format!(
             "{missing} of {last} records are missing, the first is {first:?}; {lost} were announced as lost"

@@ -44,6 +44,8 @@ pub struct Stats {
     /// Lives on a disk that lies about syncs, and seqs that were given again after them.
     pub lying: u64,
     pub reused: u64,
+    /// Records that a lying disk has lost and nobody could tell of.
+    pub untold: u64,
     /// Lives on a disk that takes nothing.
     pub read_only: u64,
     /// Bits that flipped while the gateway was off.
@@ -57,7 +59,7 @@ pub struct Stats {
 
 impl Stats {
     /// Every count with its name.
-    pub fn named(&self) -> [(&'static str, u64); 22] {
+    pub fn named(&self) -> [(&'static str, u64); 23] {
         [
             ("steps", self.steps),
             ("messages", self.messages),
@@ -78,6 +80,7 @@ impl Stats {
             ("verified", self.verified),
             ("lying lives", self.lying),
             ("reused seqs", self.reused),
+            ("untold after lies", self.untold),
             ("read-only lives", self.read_only),
             ("rotten bits", self.rotten),
             ("false alarms", self.false_alarms),
@@ -107,6 +110,7 @@ impl Stats {
         self.verified += other.verified;
         self.lying += other.lying;
         self.reused += other.reused;
+        self.untold += other.untold;
         self.read_only += other.read_only;
         self.rotten += other.rotten;
         self.false_alarms += other.false_alarms;

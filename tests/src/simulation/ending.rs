@@ -39,7 +39,10 @@ impl World<'_> {
             if self.is_drained() {
                 self.turn();
                 self.listen()?;
-                return self.settle();
+                // A commit that has just become durable may have brought a record.
+                if self.is_drained() {
+                    return self.settle();
+                }
             }
         }
         let waiting: Vec<usize> =
@@ -97,6 +100,7 @@ impl World<'_> {
         self.stats.received = self.upstream.received.len() as u64;
         self.stats.duplicates = self.upstream.duplicates;
         self.stats.reused = self.upstream.reused;
+        self.stats.untold = books::untold(&self.upstream);
         self.stats.lost = self.upstream.announced();
         self.stats.connects = self.upstream.connects;
         Ok(())

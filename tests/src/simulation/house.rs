@@ -39,6 +39,7 @@ pub const OUTBOX: OutboxLimits = OutboxLimits {
     progress_ms: 400,
     announce_ms: 200,
     dead_letters_per_s: 1_000_000,
+    dead_letters_burst: 1_000_000,
     ..OutboxLimits::DEV
 };
 /// Beyond `held_bytes_max`: what jobs that had begun, and a quarantine's dead letters, bring on top.

@@ -24,6 +24,8 @@ pub struct Books {
     pub wrong: Vec<String>,
     /// What the gateway says it has lost.
     pub losses: Vec<(u64, Loss)>,
+    /// Seqs that were refused, by an upstream that does so.
+    pub refused: BTreeSet<u64>,
 }
 
 impl Books {
@@ -41,6 +43,16 @@ impl Books {
             }
             Err(error) => self.wrong.push(format!("what came on {} {error}", message.topic)),
         }
+    }
+
+    /// Whether it is a record for [`super::Mood::RefusesThirds`]; it is noted then.
+    pub fn refuse(&mut self, message: &Received) -> bool {
+        let envelope = decode(&message.payload, &[]).ok();
+        let seq = envelope.filter(|envelope| envelope.stream == "up" && envelope.seq % 3 == 0);
+        seq.is_some_and(|envelope| {
+            self.refused.insert(envelope.seq);
+            true
+        })
     }
 
     /// Takes over what other books have, as if it had come now.

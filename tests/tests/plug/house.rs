@@ -36,10 +36,19 @@ impl House {
 
     /// With more handlers than the fleet's, and more lines for `[uplink]`.
     pub fn start_with(mood: Mood, more_handlers: &[Handler], more: &str) -> House {
-        let upstream = Upstream::start(mood);
+        House::begin(Upstream::start(mood), more_handlers, more, "3.1.1")
+    }
+
+    /// With an upstream that speaks this version of MQTT.
+    pub fn start_on(mood: Mood, version: &str) -> House {
+        House::begin(Upstream::start(mood), &[], "", version)
+    }
+
+    fn begin(upstream: Upstream, more_handlers: &[Handler], more: &str, version: &str) -> House {
         let local = Local::Listen(ports::free());
         let handlers = [&handlers()[..], more_handlers].concat();
-        let more = upstream.config().replace("[uplink]\n", &format!("[uplink]\n{more}\n"));
+        let config = upstream.config().replace("\"3.1.1\"", &format!("\"{version}\""));
+        let more = config.replace("[uplink]\n", &format!("[uplink]\n{more}\n"));
         let daemon = Daemon::spawn_with(&local, &handlers, &Placement::default(), &more);
         daemon.wait_until_ready(&handlers);
         let (stop, broken) = (AtomicBool::new(false), Mutex::default());
@@ -78,6 +87,15 @@ impl House {
             stop: &self.stop,
             broken: &self.broken,
             name,
+        }
+    }
+
+    /// Waits until nothing is left for upstream.
+    pub fn wait_until_drained(&self) {
+        let end = Instant::now() + DRAIN_MAX;
+        while !is_drained(&self.daemon.data()).unwrap_or(false) {
+            assert!(Instant::now() < end, "it does not drain: {}", self.daemon.process.text());
+            thread::sleep(LOOK_EVERY);
         }
     }
 

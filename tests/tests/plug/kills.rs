@@ -1,5 +1,6 @@
 //! Ends under load, and starts again.
 
+use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
@@ -44,7 +45,9 @@ fn check(end: End, times: usize) {
                 daemon.process.kill();
             } else {
                 let status = daemon.process.terminate(PATIENCE).expect("it ends");
-                assert!(status.success(), "{status}: {}", daemon.process.text());
+                // One that has not come as far as to listen to signals has acked nothing either.
+                let is_early = is_short && status.signal() == Some(15);
+                assert!(status.success() || is_early, "{status}: {}", daemon.process.text());
             }
             upstream.set(*random.pick(&[Mood::Takes, Mood::Takes, Mood::Away, Mood::HangsUp]));
             daemon.start_again();

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tidegate_tests::upstream::Mood;
+use tidegate_tests::upstream::{Books, Mood};
 
 use crate::house::{DRAIN_MAX, House, first_reaction};
 
@@ -46,6 +46,46 @@ fn one_that_returns_with_another_session() {
     let wrong = house.judge(&sent);
     assert_eq!(wrong, [""; 0], "{}", house.daemon.process.text());
     assert!(house.upstream.books().losses.is_empty(), "nothing was given up");
+}
+
+/// Records that upstream refuses, as MQTT 5 can say: each becomes a dead letter and is counted, none is sent for ever,
+/// and the others arrive.
+#[test]
+fn one_that_refuses_records() {
+    let house = House::start_on(Mood::RefusesThirds, "5");
+    let sent = house.fleet("r", 60).run();
+    let acked = sent.iter().filter(|sent| sent.acked.is_some()).count();
+    assert!(acked > 0, "some want an ack");
+    let letters = |books: &Books| -> Vec<(u64, u64)> {
+        let read = |payload: &[u8]| -> Option<(u64, u64)> {
+            let value: serde_json::Value = serde_json::from_slice(payload).ok()?;
+            Some((value.get("seq")?.as_u64()?, value.get("code")?.as_u64()?))
+        };
+        books.payloads("dead-letters").filter_map(read).collect()
+    };
+    let counted = |books: &Books| {
+        let refused = books.losses.iter().filter(|(_, loss)| loss.reason == "refused");
+        refused.map(|(_, loss)| loss.count).max()
+    };
+    house.wait_until_drained();
+    // Losses are told some seconds after the first.
+    let is_told = |books: &Books| counted(books) == Some(books.refused.len() as u64);
+    assert!(house.upstream.wait_until(DRAIN_MAX, is_told), "each is counted, and told");
+    let books = house.upstream.books();
+    let told = letters(&books);
+    let refused: Vec<(u64, u64)> = books.refused.iter().map(|seq| (*seq, 0x99)).collect();
+    assert_eq!(told, refused[..told.len()], "a dead letter for each of the first, and once");
+    assert!(told.len() >= 50.min(refused.len()), "{} of {}", told.len(), refused.len());
+    assert!(refused.len() > 20, "{} refused", refused.len());
+    assert_eq!(books.wrong, [""; 0]);
+    let last = books.records.keys().last().expect("records").1;
+    let missing: Vec<u64> =
+        (1..=last).filter(|seq| !books.records.keys().any(|(_, have)| have == seq)).collect();
+    assert_eq!(
+        missing,
+        books.refused.iter().copied().collect::<Vec<_>>(),
+        "nothing else is missing"
+    );
 }
 
 #[test]

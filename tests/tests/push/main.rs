@@ -1,6 +1,7 @@
 //! Handlers pushed over MQTT into the real daemon.
 
 mod cuts;
+mod desk;
 mod house;
 mod malicious;
 mod refused;

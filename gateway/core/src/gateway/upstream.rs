@@ -57,9 +57,9 @@ impl Gateway {
         };
         let (lost, _) = self.outbox.lose(&record, reason);
         self.commits.lose(lost);
-        self.bury_record(&record, &refusal);
+        let is_kept = self.bury_record(&record, &refusal);
         let stream = self.stream_name(record.stream);
-        self.report(Report::RecordRefused { stream, seq, refusal });
+        self.report(Report::RecordRefused { stream, seq, refusal, is_kept });
     }
 
     pub(super) fn handle_evicted(&mut self, evicted: &Evicted) {
@@ -99,15 +99,18 @@ impl Gateway {
         may
     }
 
-    /// Upstream does not take a record: a dead letter keeps it. Dead letters themselves and announcements end here.
-    fn bury_record(&mut self, record: &Record, refusal: &Refusal) {
+    /// Upstream does not take a record: a dead letter keeps it, unless there are too many. Dead letters themselves and
+    /// announcements end here. True when one does.
+    fn bury_record(&mut self, record: &Record, refusal: &Refusal) -> bool {
         let is_own = [StreamId::LOSSES, StreamId::DEAD_LETTERS].contains(&record.stream);
-        if !is_own && self.letters.take(self.now) {
+        let may = !is_own && self.letters.take(self.now);
+        if may {
             let bytes_max = self.outbox.limits().dead_letter_bytes_max;
             let stream = self.stream_name(record.stream);
             let payload = notice::dead_letter(&stream, record, refusal, bytes_max);
             self.note(StreamId::DEAD_LETTERS, payload);
         }
+        may
     }
 
     /// A record of the gateway's own.

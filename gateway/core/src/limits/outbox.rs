@@ -55,6 +55,8 @@ pub struct OutboxLimits {
     pub dead_letter_bytes_max: usize,
     /// Dead letters a second; more are counted only.
     pub dead_letters_per_s: u32,
+    /// Dead letters that may be written at once, after a time without any: what a broker refuses comes in heaps.
+    pub dead_letters_burst: u32,
 }
 
 impl OutboxLimits {
@@ -72,5 +74,6 @@ impl OutboxLimits {
         deaths_max: 3,
         dead_letter_bytes_max: 4096,
         dead_letters_per_s: 10,
+        dead_letters_burst: 100,
     };
 }

@@ -7,14 +7,22 @@ use crate::time::Timestamp;
 pub struct Pace {
     per_s: u64,
     tokens: u64,
+    tokens_max: u64,
     at: Timestamp,
 }
 
 impl Pace {
-    /// `per_s`: records a second; 0 is no limit.
+    /// `per_s`: records a second; 0 is no limit. A tenth of a second's worth may go at once.
     pub fn new(per_s: u32) -> Pace {
         let per_s = u64::from(per_s);
-        Pace { per_s, tokens: (per_s * 100).max(1000), at: Timestamp(0) }
+        let tokens_max = (per_s * 100).max(1000);
+        Pace { per_s, tokens: tokens_max, tokens_max, at: Timestamp(0) }
+    }
+
+    /// The same, where so many may go at once, after a time without any.
+    pub fn with_burst(per_s: u32, burst: u32) -> Pace {
+        let tokens_max = u64::from(burst.max(1)) * 1000;
+        Pace { tokens: tokens_max, tokens_max, ..Pace::new(per_s) }
     }
 
     /// Takes a token for one record. False when there is none now.
@@ -24,9 +32,8 @@ impl Pace {
         }
         let passed_ms = now.0.saturating_sub(self.at.0);
         self.at = self.at.max(now);
-        // A tenth of a second's worth may go at once.
-        let most = (self.per_s * 100).max(1000);
-        self.tokens = self.tokens.saturating_add(passed_ms.saturating_mul(self.per_s)).min(most);
+        let earned = passed_ms.saturating_mul(self.per_s);
+        self.tokens = self.tokens.saturating_add(earned).min(self.tokens_max);
         let has = self.tokens >= 1000;
         if has {
             self.tokens -= 1000;

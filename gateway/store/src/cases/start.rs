@@ -1,6 +1,6 @@
 //! What a start makes of what it finds.
 
-use tidegate_core::commit::{Commit, LedgerLine};
+use tidegate_core::commit::{Commit, LedgerLine, Waiting};
 use tidegate_core::record::{LossReason, StreamId};
 use tidegate_journal::{Disk, ModelDisk};
 
@@ -196,6 +196,42 @@ fn a_lost_end_is_noticed_and_no_seq_given_twice() {
 }
 
 #[test]
+fn a_gap_at_the_very_beginning_is_counted() {
+    let mut bench = Bench::new();
+    for _ in 0..30 {
+        bench.send("oldest", 0, 900);
+    }
+    let break_first = |disk: &mut ModelDisk| {
+        disk.damage("00000000.seg", |bytes| bytes[4096 + 200] ^= 1);
+    };
+    let mut bench = bench.again(|disk, _| break_first(disk));
+    while bench.store.rest() {}
+    bench.store.commit().expect("a good disk");
+    assert_eq!(bench.seqs(0).first(), Some(&2));
+    assert_eq!(damaged(&bench.store.ledger()), [(UNKNOWN, 1, 1, 1)]);
+}
+
+/// A disk that has lied about every sync since the journal was begun, and kept the shelf.
+#[test]
+fn a_journal_that_has_lost_all_its_frames_tells_what_waited() {
+    let mut bench = Bench::new();
+    for _ in 0..3 {
+        bench.send("oldest", 0, 10);
+    }
+    bench.send("newest", 0, 10);
+    bench.store.checkpoint().expect("a good shelf");
+    let bench = bench.again(|disk, _| {
+        disk.damage("00000000.seg", |bytes| {
+            let end = bytes.len() - 4096;
+            bytes[4096..end].fill(0);
+        });
+    });
+    assert!(bench.opened.found.is_end_lost);
+    let lost = damaged(&bench.opened.restored.ledger);
+    assert_eq!(lost, [(UNKNOWN, 1_999_999, 1, 1_999_999)], "what waited, and what is jumped over");
+}
+
+#[test]
 fn records_in_a_gap_are_counted_once() {
     let mut bench = Bench::new();
     for _ in 0..30 {
@@ -218,6 +254,55 @@ fn records_in_a_gap_are_counted_once() {
         assert_eq!(bench.opened.restored.next_seq, 31, "the end is sound");
         bench = bench.again(|_, _| {});
     }
+}
+
+/// What reading an old segment finds counts, also while what was found before it is on its way to the disk.
+/// The same, where what was delivered is forgotten: nobody knows the last seq before the gap.
+#[test]
+fn a_journal_that_has_lost_what_waited_behind_the_forgotten_tells_by_stream() {
+    let mut bench = Bench::new();
+    for _ in 0..60 {
+        bench.send("oldest", 0, 900);
+    }
+    let settled = bench.store.journal().durable_seq();
+    bench.send("newest", 0, 10);
+    bench.send("newest", 0, 10);
+    let mut progress = bench.unsettled_from(settled + 1);
+    progress.waiting =
+        vec![Waiting { stream: StreamId::of("newest"), records: 2, bytes: 20, delivered: 0 }];
+    bench.commit(Commit { progress: Some(progress), ..Commit::default() });
+    bench.store.checkpoint().expect("a good shelf");
+    let bench = bench.again(|disk, _| {
+        let names = disk.list().expect("a folder");
+        for name in names.iter().filter(|name| name.ends_with(".seg")) {
+            disk.damage(name, |bytes| {
+                let end = bytes.len() - 4096;
+                bytes[4096..end].fill(0);
+            });
+        }
+    });
+    let lost = damaged(&bench.opened.restored.ledger);
+    assert!(lost.iter().any(|line| (line.0, line.1) == (StreamId::of("newest"), 2)), "{lost:?}");
+}
+
+#[test]
+fn two_gaps_that_are_found_one_after_the_other_are_both_counted() {
+    let mut bench = Bench::new();
+    for _ in 0..60 {
+        bench.send("oldest", 0, 900);
+    }
+    let break_two = |disk: &mut ModelDisk| {
+        for name in ["00000000.seg", "00000001.seg"] {
+            disk.damage(name, |bytes| bytes[4096 + 4096 + 200] ^= 1);
+        }
+    };
+    let mut bench = bench.again(|disk, _| break_two(disk));
+    while bench.store.rest() {}
+    bench.store.commit().expect("a good disk");
+    bench.store.commit().expect("a good disk");
+    assert_eq!(60 - bench.seqs(0).len() as u64, 2, "two are gone");
+    let counted: u64 = damaged(&bench.store.ledger()).iter().map(|line| line.1).sum();
+    assert_eq!(counted, 2);
 }
 
 #[test]

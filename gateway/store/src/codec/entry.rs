@@ -57,6 +57,21 @@ pub struct Damage {
     pub lost: Vec<LostRange>,
 }
 
+impl Damage {
+    /// Takes newer damage into account, but for what it has cost.
+    pub fn take(&mut self, newer: &Damage) {
+        for gap in &newer.gaps {
+            if !self.gaps.contains(gap) {
+                self.gaps.push(*gap);
+            }
+        }
+        self.headers_restored = newer.headers_restored;
+        self.files_lost = newer.files_lost;
+        self.blocks_unreadable = newer.blocks_unreadable;
+        self.left_epoch = newer.left_epoch;
+    }
+}
+
 /// Records that are gone without a trace of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LostRange {

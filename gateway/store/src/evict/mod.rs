@@ -79,6 +79,12 @@ impl<D: Disk, S: Shelf> Store<D, S> {
             if self.futile.as_ref() == Some(evict) {
                 return Ok(());
             }
+            // What is missing there is missed before it is forgotten.
+            if let Some(end) = self.journal.oldest_last_seq()
+                && self.journal.verify_through(end)
+            {
+                self.note_damage();
+            }
             self.make_strippable()?;
             let streams = Arc::clone(&self.settings.streams);
             let (exported_seq, base) = (self.exports.applied_seq, self.base_level(evict));
