@@ -6,7 +6,7 @@
 //! ```
 //! A row is durable before the line is switched. While a line changes hands it stands still, and nothing in it is lost.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -195,6 +195,8 @@ impl Entry {
 pub struct Releases {
     names: BTreeMap<Arc<str>, Entry>,
     ids: BTreeMap<HandlerId, Arc<str>>,
+    /// When each probation passes for its time alone, earliest first: every turn asks, and must not look at all handlers.
+    dues: BTreeSet<(Timestamp, HandlerId)>,
     asks: VecDeque<Ask>,
     /// Rows written so far, and the state version of the registry.
     version: u64,
@@ -360,7 +362,7 @@ impl Releases {
             return;
         };
         entry.running = Some(version.clone());
-        entry.trial = None;
+        self.set_trial(&name, None);
         let on_trial = matches!(&why, Why::Offered | Why::Started { on_trial: true });
         match (&version, why) {
             (Version::Pushed(release), _) if on_trial => {
@@ -370,7 +372,7 @@ impl Releases {
                     events_of: release.probation.events,
                     left_ms: trial.left_ms(now),
                 };
-                entry.trial = Some(trial);
+                self.set_trial(&name, Some(trial));
                 self.say_of(&name, &version, stage);
             }
             (_, Why::TakenBack { broken, refusal, last }) => {

@@ -41,13 +41,14 @@ impl Releases {
                 self.load(name, version, Why::Offered);
             }
             Order::Remove(rank, digest) => {
+                self.set_trial(name, None);
                 let Some(entry) = self.names.get_mut(name) else {
                     return;
                 };
                 let row = row_of(entry, rank, digest);
                 (row.phase, row.tries) = (RowPhase::Removed, 0);
                 (row.running, row.previous) = (None, None);
-                (entry.previous, entry.trial) = (None, None);
+                entry.previous = None;
                 let record = self.record(name);
                 self.wait(name, record, Then::Remove);
             }

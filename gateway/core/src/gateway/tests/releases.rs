@@ -72,6 +72,8 @@ impl House {
         }
         for word in script.split_whitespace() {
             self.step(word);
+            let releases = &self.gateway.releases;
+            assert_eq!(releases.poll_timeout(), releases.look_for_timeout(), "{word}");
             while let Some(effect) = self.gateway.poll_effect() {
                 seen.extend(self.write_down(effect));
             }
