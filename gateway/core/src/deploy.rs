@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::job::{Event, EventOutcome, HandlerId, Verdict};
+use crate::job::{Event, EventOutcome, Failure, HandlerId, Verdict};
 use crate::manifest::{Manifest, React};
 use crate::release::Figures;
 use crate::releases::Spread;
@@ -16,6 +16,8 @@ use crate::topic::Filter;
 pub struct HandlerCounters {
     pub events: u64,
     pub failed: u64,
+    /// Of the failed ones, those that missed their deadline.
+    pub deadline_misses: u64,
     pub retried: u64,
     /// Failed without a run, because the handler was in quarantine.
     pub skipped: u64,
@@ -64,7 +66,8 @@ impl Deployments {
         let p99_us = fuel_per_ms.map(|pace| p99_fuel.saturating_mul(1000).div_ceil(pace.max(1)));
         Figures {
             events: handler.counters.events,
-            failed: handler.counters.failed,
+            failed: handler.counters.failed - handler.counters.deadline_misses,
+            deadline_misses: handler.counters.deadline_misses,
             fuel: handler.counters.fuel,
             p99_us: p99_us.unwrap_or(0),
             memory_kib: handler.memory_kib,
@@ -126,6 +129,8 @@ impl Deployments {
         counters.events += 1;
         counters.retried += u64::from(event.attempt > 0);
         counters.failed += u64::from(matches!(result.verdict, Verdict::Failed(_)));
+        let is_late = matches!(result.verdict, Verdict::Failed(Failure::Deadline));
+        counters.deadline_misses += u64::from(is_late);
         counters.publishes += result.publishes.len() as u64;
         counters.fuel += result.fuel_used;
         handler.spread.count(result.fuel_used);

@@ -1,6 +1,7 @@
 //! One file a command. A command reads its own arguments, prints its result to standard output and
 //! everything else to standard error.
 
+pub mod audit;
 pub mod build;
 pub mod demo;
 pub mod history;
@@ -41,6 +42,7 @@ pub const COMMANDS: &[Command] = &[
     push::COMMAND,
     status::COMMAND,
     history::COMMAND,
+    audit::COMMAND,
     rollback::COMMAND,
     remove::COMMAND,
     plan::COMMAND,
