@@ -6,7 +6,7 @@
 //! ```
 //! A row is durable before the line is switched. While a line changes hands it stands still, and nothing in it is lost.
 
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -149,7 +149,6 @@ struct Entry {
     running: Option<Version>,
     previous: Option<Arc<Release>>,
     doing: Doing,
-    trial: Option<Trial>,
     /// The newest order that came meanwhile.
     next: Option<Order>,
     /// What was said last.
@@ -172,7 +171,6 @@ impl Entry {
             running: None,
             previous: None,
             doing: Doing::Nothing,
-            trial: None,
             next: None,
             said: None,
         }
@@ -196,8 +194,8 @@ impl Entry {
 pub struct Releases {
     names: BTreeMap<Arc<str>, Entry>,
     ids: BTreeMap<HandlerId, Arc<str>>,
-    /// When each probation passes for its time alone, earliest first: every turn asks, and must not look at all handlers.
-    dues: BTreeSet<(Timestamp, HandlerId)>,
+    /// Lines on probation: looked at after every job, and mostly empty.
+    trials: BTreeMap<HandlerId, Trial>,
     asks: VecDeque<Ask>,
     /// Rows written so far, and the state version of the registry.
     version: u64,
@@ -222,10 +220,6 @@ impl Releases {
 
     pub fn is_safe_mode(&self) -> bool {
         self.safe
-    }
-
-    fn entry(&self, handler: HandlerId) -> Option<&Entry> {
-        self.names.get(self.ids.get(&handler)?)
     }
 
     fn entry_mut(&mut self, handler: HandlerId) -> Option<(Arc<str>, &mut Entry)> {
@@ -367,7 +361,7 @@ impl Releases {
             return;
         };
         entry.running = Some(version.clone());
-        self.set_trial(&name, None);
+        self.trials.remove(&handler);
         let on_trial = matches!(&why, Why::Offered | Why::Started { on_trial: true });
         if let (Version::Pushed(release), Why::Offered) = (&version, &why) {
             let (handler, digest) = (Arc::clone(&name), release.digest);
@@ -381,7 +375,7 @@ impl Releases {
                     events_of: release.probation.events,
                     left_ms: trial.left_ms(now),
                 };
-                self.set_trial(&name, Some(trial));
+                self.trials.insert(handler, trial);
                 self.say_of(&name, &version, stage);
             }
             (_, Why::TakenBack { broken, refusal, last }) => {

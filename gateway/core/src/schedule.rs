@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use crate::job::{Event, EventOutcome, Failure, HandlerId, Job, JobId, Outcome, Verdict};
 use crate::limits::Limits;
+use crate::pins::Levels;
 use crate::planted::{Bug, planted};
 use crate::time::Timestamp;
 
@@ -185,7 +186,8 @@ impl Schedule {
     }
 
     /// The next job, if a handler is idle and has messages.
-    pub fn poll_job(&mut self) -> Option<Job> {
+    /// Its events read the pins as they are in `pins`.
+    pub fn poll_job(&mut self, pins: Levels) -> Option<Job> {
         let handler = self.ready.pop_front()?;
         let line = self.lines.get_mut(&handler)?;
         // After a failure the next message is on trial: alone, so that a broken handler fails few.
@@ -200,7 +202,7 @@ impl Schedule {
         let id = JobId(self.next_job);
         self.next_job += 1;
         line.phase = Phase::Running(id);
-        Some(Job { id, handler, events })
+        Some(Job { id, handler, events, pins })
     }
 
     /// A job has ended. What it did not get to goes back to the head of the line.
@@ -234,7 +236,9 @@ impl Schedule {
         } else {
             left.rev().for_each(|event| line.waiting.push_front(event));
         }
-        for event in &outcome.events {
+        // Whether a handler is quarantined depends on its devices, not on what a person tries.
+        let ours = outcome.job.events.iter().zip(&outcome.events);
+        for (_, event) in ours.filter(|(event, _)| event.invoke.is_none()) {
             match &event.verdict {
                 Verdict::Done => {
                     finished.released |= line.quarantines > 0;
@@ -246,8 +250,11 @@ impl Schedule {
         }
         // On trial, one failure is enough.
         let tolerated = if line.quarantines > 0 { 1 } else { self.limits.failures_max };
-        let failed = |event: &EventOutcome| matches!(event.verdict, Verdict::Failed(_));
-        if line.failures >= tolerated && outcome.events.iter().any(failed) {
+        let failed = |(event, outcome): (&Event, &EventOutcome)| {
+            event.invoke.is_none() && matches!(outcome.verdict, Verdict::Failed(_))
+        };
+        let mut ours = outcome.job.events.iter().zip(&outcome.events);
+        if line.failures >= tolerated && ours.any(failed) {
             let wait = (self.limits.quarantine_min_ms << line.quarantines.min(20))
                 .min(self.limits.quarantine_max_ms);
             let wait = Duration::from_millis(wait);

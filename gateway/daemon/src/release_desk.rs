@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use tidegate_core::limits::Caps;
+use tidegate_core::pins::Pins;
 use tidegate_core::release::{self as core, ExamineId, Examined, Refusal, Settled};
 use tidegate_core::topic::Topic;
 use tidegate_core::{Input, Timestamp};
@@ -76,6 +77,7 @@ pub struct Desk {
     /// When the desk was asked last.
     when: When,
     caps: Caps,
+    pins: Arc<Pins>,
     trust: Option<Trust>,
     gateway: Name,
     groups: BTreeSet<Name>,
@@ -94,19 +96,21 @@ pub struct Setting {
     pub gateway: Name,
     pub groups: BTreeSet<Name>,
     pub caps: Caps,
+    pub pins: Arc<Pins>,
     /// As it was installed by hand or came later; none: nothing is accepted.
     pub trust: Option<Trust>,
 }
 
 impl Desk {
     pub fn new(files: Files, identity: Identity, audit: Audit, setting: Setting) -> Desk {
-        let Setting { gateway, groups, caps, trust } = setting;
+        let Setting { gateway, groups, caps, pins, trust } = setting;
         Desk {
             files,
             identity,
             audit,
             when: When::default(),
             caps,
+            pins,
             trust,
             gateway,
             groups,
@@ -277,6 +281,7 @@ impl Desk {
             Ok(
                 ControlTopic::Answer { .. }
                 | ControlTopic::Invoked { .. }
+                | ControlTopic::Follow { .. }
                 | ControlTopic::Logs { .. }
                 | ControlTopic::Gateway { .. },
             )

@@ -2,8 +2,10 @@
 
 mod audit;
 mod cuts;
+mod desk;
 mod house;
 mod malicious;
+mod many;
 mod refused;
 mod taken_back;
 mod tool;

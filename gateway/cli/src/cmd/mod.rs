@@ -2,10 +2,13 @@
 //! everything else to standard error.
 
 pub mod audit;
+pub mod board;
 pub mod build;
 pub mod demo;
 pub mod history;
+pub mod invoke;
 pub mod keygen;
+pub mod logs;
 pub mod new;
 pub mod outbox;
 pub mod plan;
@@ -45,6 +48,9 @@ pub const COMMANDS: &[Command] = &[
     audit::COMMAND,
     rollback::COMMAND,
     remove::COMMAND,
+    logs::COMMAND,
+    invoke::COMMAND,
+    board::COMMAND,
     plan::COMMAND,
     outbox::COMMAND,
     receive::COMMAND,

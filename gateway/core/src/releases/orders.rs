@@ -41,7 +41,6 @@ impl Releases {
                 self.load(name, version, Why::Offered);
             }
             Order::Remove(rank, digest) => {
-                self.set_trial(name, None);
                 let Some(entry) = self.names.get_mut(name) else {
                     return;
                 };
@@ -49,6 +48,8 @@ impl Releases {
                 (row.phase, row.tries) = (RowPhase::Removed, 0);
                 (row.running, row.previous) = (None, None);
                 entry.previous = None;
+                let handler = entry.id;
+                self.trials.remove(&handler);
                 let record = self.record(name);
                 self.wait(name, record, Then::Remove);
             }
@@ -67,7 +68,7 @@ impl Releases {
             return;
         };
         // What has not passed its own probation is nothing to come back to.
-        if entry.trial.is_none() {
+        if !self.trials.contains_key(&entry.id) {
             entry.previous = match &entry.running {
                 Some(Version::Pushed(running)) => Some(Arc::clone(running)),
                 Some(Version::Configured(_)) | None => None,

@@ -11,18 +11,7 @@ use crate::time::Timestamp;
 impl Releases {
     /// Whether the line's events are judged one by one.
     pub fn is_on_trial(&self, handler: HandlerId) -> bool {
-        !self.dues.is_empty() && self.entry(handler).is_some_and(|entry| entry.trial.is_some())
-    }
-
-    /// A probation begins, or is over.
-    pub(super) fn set_trial(&mut self, name: &Arc<str>, trial: Option<Trial>) {
-        let Some(entry) = self.names.get_mut(name) else {
-            return;
-        };
-        if let Some(over) = core::mem::replace(&mut entry.trial, trial) {
-            self.dues.remove(&(over.due(), entry.id));
-        }
-        self.dues.extend(entry.trial.iter().map(|trial| (trial.due(), entry.id)));
+        self.trials.contains_key(&handler)
     }
 
     /// What an event of a line on probation means for it.
@@ -33,7 +22,7 @@ impl Releases {
         figures: &Figures,
     ) -> Judged {
         let failures_max = self.failures_max;
-        let trial = self.entry_mut(handler).and_then(|(_, entry)| entry.trial.as_mut());
+        let trial = self.trials.get_mut(&handler);
         trial.map_or(Judged::GoesOn, |trial| trial.judge(failed, failures_max, figures))
     }
 
@@ -49,7 +38,7 @@ impl Releases {
                 if let Some(row) = &mut entry.row {
                     (row.phase, row.tries) = (RowPhase::Active, 0);
                 }
-                self.set_trial(&name, None);
+                self.trials.remove(&handler);
                 self.asks.push_back(Ask::Passed { handler });
                 self.record(&name);
                 if let Some(digest) = version.as_ref().and_then(Version::digest) {
@@ -74,10 +63,10 @@ impl Releases {
         refusal: Refusal,
         last: Option<FailedEvent>,
     ) {
-        self.set_trial(name, None);
         let Some(entry) = self.names.get_mut(name) else {
             return;
         };
+        self.trials.remove(&entry.id);
         self.asks.push_back(Ask::Hold { handler: entry.id });
         let Some(Version::Pushed(broken)) = version else {
             // What is configured has nothing behind it.
@@ -135,24 +124,18 @@ impl Releases {
     }
 
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.dues.first().map(|(due, _)| *due)
-    }
-
-    /// The same, by looking at every handler: what tests compare with.
-    #[cfg(test)]
-    pub fn look_for_timeout(&self) -> Option<Timestamp> {
-        self.names.values().filter_map(|entry| Some(entry.trial.as_ref()?.due())).min()
+        self.trials.values().map(Trial::due).min()
     }
 
     /// Probations whose time is over.
     pub fn poll_due(&self, now: Timestamp) -> Option<HandlerId> {
-        self.dues.first().filter(|(due, _)| *due <= now).map(|(_, handler)| *handler)
+        self.trials.iter().find(|(_, trial)| trial.due() <= now).map(|(handler, _)| *handler)
     }
 
     /// The time of a probation is over.
     pub fn handle_due(&mut self, handler: HandlerId, figures: &Figures) {
         let failures_max = self.failures_max;
-        let trial = self.entry(handler).and_then(|entry| entry.trial.as_ref());
+        let trial = self.trials.get(&handler);
         if let Some(judged) = trial.map(|trial| trial.judge_end(failures_max, figures)) {
             self.handle_judged(handler, judged);
         }
