@@ -29,6 +29,7 @@ use crate::time::Timestamp;
 
 mod durable;
 mod handlers;
+mod invokes;
 mod logs;
 mod messages;
 mod releases;

@@ -7,13 +7,13 @@ use super::Gateway;
 use crate::commit::{Change, Value};
 use crate::control::{Control, Wanted};
 use crate::effect::{DropReason, Effect, Report};
-use crate::job::{Event, EventOutcome, Failure, HandlerId, Invoke, Outcome, Verdict};
+use crate::follow::Side;
+use crate::job::{Failure, HandlerId, Outcome, Verdict};
 use crate::local::Sent;
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, QoS};
-use crate::release::{Answer, ExamineId, Examined, Invoked, Refusal, Registered, Stage, Version};
-use crate::releases::{Ask, Configured, Judged, REGISTRY, told};
-use crate::schedule::Phase;
+use crate::release::{Answer, ExamineId, Examined, Refusal, Registered, Stage, Version};
+use crate::releases::{Ask, Configured, Judged, REGISTRY};
 use crate::time::Timestamp;
 use crate::topic::Topic;
 
@@ -26,9 +26,12 @@ pub(super) enum Pending {
 
 impl Gateway {
     /// A control message: never a handler's.
-    pub(super) fn handle_control(&mut self, message: Message, ack: Option<AckTo>) {
+    pub(super) fn handle_control(&mut self, side: Side, message: Message, ack: Option<AckTo>) {
         if let Some(handler) = self.control.follows(message.topic.as_str()) {
-            self.follows.handle_request(self.now, handler);
+            // A name that nothing here bears takes no place from one that is followed.
+            if self.deployments.has_name(handler) {
+                self.follow(&Arc::from(handler), side);
+            }
             return self.effects.extend(ack.map(Effect::Ack));
         }
         let refused = match self.control.wants(message.topic.as_str(), message.bytes()) {
@@ -60,7 +63,7 @@ impl Gateway {
             mark: None,
         };
         if Control::is_control(message.topic.as_str()) {
-            self.handle_control(message, None);
+            self.handle_control(Side::Upstream, message, None);
         }
     }
 
@@ -229,11 +232,14 @@ impl Gateway {
 
     fn undeploy(&mut self, handler: HandlerId) {
         self.routes.remove(handler);
-        self.deployments.remove(handler);
         for event in self.schedule.remove(handler) {
             self.intake.give(&event.message);
             self.end(event.ticket, false);
+            if let Some(invoke) = event.invoke {
+                self.tell_unrun(handler, invoke, "the handler was removed before its turn");
+            }
         }
+        self.deployments.remove(handler);
         self.effects.push_back(Effect::Undeploy { handler });
     }
 
@@ -332,52 +338,6 @@ impl Gateway {
         let figures = self.deployments.figures(handler, self.fuel_per_ms);
         let judged = self.releases.judge(handler, None, &figures);
         self.releases.handle_judged(handler, judged);
-    }
-
-    /// An event that a person sends, at the end of the line like any other.
-    fn invoke(&mut self, handler: HandlerId, message: Message, invoke: Invoke) {
-        if matches!(self.schedule.phase(handler), Some(Phase::Quarantined(_))) {
-            return self.tell_skipped(handler, invoke);
-        }
-        let message = Arc::new(message);
-        self.intake.take(&message);
-        let id = self.schedule.next_event_id();
-        let (ticket, invoke) = (None, Some(invoke));
-        let event = Event { id, message, ticket, attempt: 0, first: false, invoke };
-        self.schedule.push(handler, event);
-    }
-
-    /// A person's event found its handler in quarantine.
-    pub(super) fn tell_skipped(&mut self, handler: HandlerId, invoke: Invoke) {
-        let verdict = Verdict::Failed(Failure::Quarantined);
-        self.tell_invoked(handler, invoke, &EventOutcome { verdict, ..EventOutcome::default() });
-    }
-
-    /// Tells what came of an event that a person sent. A dry one leaves nothing else behind.
-    pub(super) fn tell_invoked(
-        &mut self,
-        handler: HandlerId,
-        invoke: Invoke,
-        result: &EventOutcome,
-    ) {
-        let Some(name) = self.deployments.name(handler).cloned() else {
-            return;
-        };
-        let failed = match &result.verdict {
-            Verdict::Done => None,
-            Verdict::Retry => Some(String::from("it asked for a retry")),
-            Verdict::Failed(failure) => Some(told(failure)),
-        };
-        let sends = result.sends.iter();
-        let invoked = Invoked {
-            invoke,
-            fuel: result.fuel_used,
-            publishes: result.publishes.clone(),
-            sends: sends.map(|s| (self.stream_name(s.stream), Arc::clone(&s.payload))).collect(),
-            writes: u32::try_from(result.writes.len()).unwrap_or(u32::MAX),
-            failed,
-        };
-        self.releases.answer(name, None, Stage::Invoked(invoked));
     }
 
     /// Probations whose time is over.
