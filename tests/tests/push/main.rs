@@ -3,6 +3,8 @@
 mod cuts;
 mod desk;
 mod house;
+mod invoke;
+mod logs;
 mod malicious;
 mod many;
 mod refused;

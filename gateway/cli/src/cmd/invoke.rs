@@ -178,6 +178,7 @@ fn shown(effect: &Expect) -> String {
             format!("publish {} {}", plain(topic), bytes(payload))
         }
         Expect::Send { stream, payload } => format!("send {stream} {}", bytes(payload)),
+        Expect::Pin { name, on } => format!("pin {name} {}", if *on { "on" } else { "off" }),
         Expect::Nothing => "nothing".to_owned(),
         Expect::Fails => "failed".to_owned(),
     }
@@ -204,6 +205,7 @@ fn ran(gateway: &str, handler: &str, invoked: &Invoked) -> Value {
             Expect::Send { stream, payload } => {
                 Some(json!({ "send": stream.as_str(), "payload": bytes(payload) }))
             }
+            Expect::Pin { name, on } => Some(json!({ "pin": name.as_str(), "on": on })),
             Expect::Nothing | Expect::Fails => None,
         })
         .collect();

@@ -1,5 +1,6 @@
 //! Events that persons send: into the line like any other, and what came of them told.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -54,12 +55,13 @@ impl Gateway {
             us: 0,
             publishes: Vec::new(),
             sends: Vec::new(),
+            pins: Vec::new(),
             writes: Vec::new(),
             lines: Vec::new(),
             lines_dropped: 0,
             failed: Some(String::from(why)),
         };
-        self.releases.answer(name, None, Stage::Invoked(invoked));
+        self.releases.answer(name, None, Stage::Invoked(Box::new(invoked)));
     }
 
     /// Tells what came of an event that a person sent. A dry one leaves nothing else behind.
@@ -85,12 +87,13 @@ impl Gateway {
             fuel: result.fuel_used,
             publishes: result.publishes.clone(),
             sends: sends.map(|s| (self.stream_name(s.stream), Arc::clone(&s.payload))).collect(),
+            pins: self.pin_names(&result.pins),
             us: us(result.fuel_used, self.fuel_per_ms),
             writes: result.writes.clone(),
             lines: result.logs.clone(),
             lines_dropped: result.logs_dropped,
             failed,
         };
-        self.releases.answer(name, None, Stage::Invoked(invoked));
+        self.releases.answer(name, None, Stage::Invoked(Box::new(invoked)));
     }
 }

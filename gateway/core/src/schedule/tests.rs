@@ -68,7 +68,7 @@ fn check(script: &str, expect: &str) {
             }
         }
         if job.is_none() {
-            job = schedule.poll_job();
+            job = schedule.poll_job(Levels::default());
             if let Some(job) = &job {
                 let ids: Vec<String> = job
                     .events
@@ -113,7 +113,7 @@ fn the_first_event_is_the_first_that_counts() {
     }
     let firsts: Vec<bool> = (0..3)
         .map(|_| {
-            let job = schedule.poll_job().expect("a job");
+            let job = schedule.poll_job(Levels::default()).expect("a job");
             let first = job.events[0].first;
             let mut outcome = Outcome { job, events: alloc::vec![EventOutcome::default()] };
             schedule.finish(Timestamp(0), &mut outcome);

@@ -92,11 +92,14 @@ fn invoked(invoked: &core::Invoked) -> Invoked {
         writes: Vec::new(),
         lines: Vec::new(),
     };
+    let pins = invoked.pins.iter();
+    let pins =
+        pins.filter_map(|(name, on)| Some(Expect::Pin { name: Name::new(name).ok()?, on: *on }));
     let lines =
         invoked.lines.iter().map(|line| Line { level: line.level, text: line.text.clone() });
     let writes = invoked.writes.iter().map(|write| Wrote {
         key: write.key.to_vec(),
         value: write.value.as_ref().map(|value| value.to_vec()),
     });
-    told.with_effects(publishes.chain(sends)).with_lines(lines).with_writes(writes)
+    told.with_effects(publishes.chain(sends).chain(pins)).with_lines(lines).with_writes(writes)
 }

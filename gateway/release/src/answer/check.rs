@@ -98,7 +98,7 @@ impl Invoked {
     pub fn with_effects(mut self, effects: impl IntoIterator<Item = Expect>) -> Invoked {
         let is_fit = |effect: &Expect| match effect {
             Expect::Publish { topic, .. } => text("topic", topic, TOPIC_BYTES_MAX).is_ok(),
-            Expect::Send { .. } | Expect::Nothing | Expect::Fails => true,
+            Expect::Send { .. } | Expect::Pin { .. } | Expect::Nothing | Expect::Fails => true,
         };
         let mut room = self.room();
         let left = take(&mut self.effects, effects, EFFECTS_MAX, &mut room, is_fit, bytes);
@@ -161,6 +161,7 @@ fn bytes(effect: &Expect) -> usize {
     16 + match effect {
         Expect::Publish { topic, payload } => topic.len() + payload.len(),
         Expect::Send { stream, payload } => stream.as_str().len() + payload.len(),
+        Expect::Pin { name, .. } => name.as_str().len(),
         Expect::Nothing | Expect::Fails => 0,
     }
 }
