@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::job::{Event, EventOutcome, Failure, HandlerId, Verdict};
-use crate::manifest::{Manifest, React};
+use crate::manifest::{Isolation, Manifest, React};
 use crate::pins::PIN_TOPICS;
 use crate::release::Figures;
 use crate::releases::Spread;
@@ -39,6 +39,11 @@ struct Handler {
     subscribed: bool,
 }
 
+/// The time that so much fuel takes on this machine; 0 while its pace is not measured.
+pub fn us(fuel: u64, fuel_per_ms: Option<u64>) -> u64 {
+    fuel_per_ms.map_or(0, |pace| fuel.saturating_mul(1000).div_ceil(pace.max(1)))
+}
+
 /// All handlers by number.
 #[derive(Debug, Default)]
 pub struct Deployments {
@@ -65,14 +70,12 @@ impl Deployments {
         let Some(handler) = self.handlers.get(&id) else {
             return Figures::default();
         };
-        let p99_fuel = handler.spread.p99();
-        let p99_us = fuel_per_ms.map(|pace| p99_fuel.saturating_mul(1000).div_ceil(pace.max(1)));
         Figures {
             events: handler.counters.events,
             failed: handler.counters.failed,
             deadline_misses: handler.counters.deadline_misses,
             fuel: handler.counters.fuel,
-            p99_us: p99_us.unwrap_or(0),
+            p99_us: us(handler.spread.p99(), fuel_per_ms),
             memory_kib: handler.memory_kib,
         }
     }
@@ -98,6 +101,12 @@ impl Deployments {
 
     pub fn react(&self, id: HandlerId) -> React {
         self.handlers.get(&id).map(|handler| handler.manifest.react).unwrap_or_default()
+    }
+
+    /// Whether the handler's memory lives on from one event to the next.
+    pub fn lives_on(&self, id: HandlerId) -> bool {
+        let isolation = self.handlers.get(&id).map(|handler| handler.manifest.isolation);
+        isolation == Some(Isolation::Instance)
     }
 
     /// The name for a report. Handlers that are gone have none any more.

@@ -7,7 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::job::{Invoke, Publish};
+use crate::job::{Invoke, LogLine, Publish, Write};
 use crate::manifest::Manifest;
 use crate::message::Message;
 pub use crate::releases::row::{Row, RowPhase};
@@ -281,12 +281,17 @@ pub enum Decision {
 pub struct Invoked {
     pub invoke: Invoke,
     pub fuel: u64,
+    /// From the fuel; 0 while the pace is not measured.
+    pub us: u64,
     pub publishes: Vec<Publish>,
     /// Stream and payload.
     pub sends: Vec<(String, Arc<[u8]>)>,
     /// Pin, and whether it was set on.
     pub pins: Vec<(String, bool)>,
-    pub writes: u32,
+    pub writes: Vec<Write>,
+    pub lines: Vec<LogLine>,
+    /// Lines that the handler logged beyond its limit.
+    pub lines_dropped: u32,
     pub failed: Option<String>,
 }
 

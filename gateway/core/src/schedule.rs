@@ -197,7 +197,9 @@ impl Schedule {
         let mut events = self.spare.pop().unwrap_or_default();
         events.extend(line.waiting.drain(..count));
         if let Some(event) = events.first_mut() {
-            event.first = core::mem::take(&mut line.fresh);
+            event.first = line.fresh;
+            // What is only tried is not the first event: the first one that counts is.
+            line.fresh &= event.invoke.is_some_and(|invoke| invoke.is_dry);
         }
         let id = JobId(self.next_job);
         self.next_job += 1;
@@ -214,7 +216,9 @@ impl Schedule {
         };
         let mut finished = Finished::default();
         let mut back_off = None;
-        let asked = outcome.events.last().is_some_and(|last| last.verdict == Verdict::Retry);
+        // What a person tries holds up no device's messages: it is not tried again.
+        let asked = outcome.events.last().is_some_and(|last| last.verdict == Verdict::Retry)
+            && outcome.job.events[outcome.events.len() - 1].invoke.is_none();
         if asked {
             let at = outcome.events.len() - 1;
             let event = &mut outcome.job.events[at];

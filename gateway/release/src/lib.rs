@@ -72,7 +72,10 @@
 //! stage = [1, have, of] checking | [2] installing | [3, events, of, left ms] probation | [4] active
 //!       | [5, code (text), text] rejected | [6, code, text] rolled back | [6, code, text, topic (text), payload (bytes)]
 //!       | [7] removed | [8, { 1: nonce (16 bytes), 2: is dry (bool), 3: fuel, 4: us, 5: [effect, ...], 6: left off,
-//!                             7: reason (text); absent when it did not fail }] invoked
+//!                             7: reason (text); absent when it did not fail,
+//!                             8: [write, ...], 9: [[level, text], ...] log lines; absent when empty }] invoked
+//!
+//! write = [key (bytes), value (bytes)] set | [key] deleted
 //!
 //! effect = [0, topic (text), payload (bytes)] publish | [1, stream (text), payload (bytes)] send | [2] nothing | [3] fails
 //!

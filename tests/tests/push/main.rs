@@ -4,6 +4,8 @@ mod audit;
 mod cuts;
 mod desk;
 mod house;
+mod invoke;
+mod logs;
 mod malicious;
 mod many;
 mod refused;

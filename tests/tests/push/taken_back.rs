@@ -17,7 +17,7 @@ fn with_a_good_one() -> House {
     house
 }
 
-fn push_bounded(house: &mut House, handler: &Handler, version: &str, probation: Probation) {
+pub fn push_bounded(house: &mut House, handler: &Handler, version: &str, probation: Probation) {
     let mut order = house.order(handler, version);
     if let What::Install(install) = &mut order.what {
         install.probation = probation;

@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tidegate_release::answer::Invoked;
+use tidegate_release::answer::{Invoked, Line, Wrote};
 use tidegate_release::golden::Expect;
 use tidegate_release::keys::nonce;
 use tidegate_release::manifest::{INVOKE_BYTES_MAX, Invoke, Target};
@@ -17,6 +17,7 @@ use super::signing::{check_keys, timeout};
 use crate::args::Args;
 use crate::broker::{self, Server};
 use crate::failure::Failure;
+use crate::plain::{LEVELS, bytes, plain};
 use crate::push::gateways::Gateways;
 use crate::push::invoking::{Came, Sender};
 use crate::push::{runtime, targets};
@@ -29,21 +30,25 @@ pub const COMMAND: Command = Command {
     about: "run one event in a handler where it runs, and see what comes of it",
     help: "\
 Signs one event for a pushed handler and sends it to its gateway. It takes its turn in the handler's line, like a
-device's message, whether or not the topic is one that wakes the handler. What it published, sent and used comes
-back, signed by the gateway. It counts in no statistics, and takes no release on probation back.
+device's message, whether or not the topic is one that wakes the handler. What it published, sent, wrote, logged and
+used comes back, signed by the gateway. It counts in no statistics, takes no release on probation back, and is not
+tried again when it asks for that. The time is the fuel's at the pace that the gateway measured, as in
+`tidegate status`.
 
 Options:
   --to T               a gateway's id; more with commas
   --topic T            the topic that the handler sees
   --payload P          the payload; @FILE reads a file, @- standard input (default: empty)
-  --dry                nothing of it is kept or let out: it only tells what would come of it
+  --dry                nothing of it is kept or let out: it only tells what would come of it; not with a handler
+                       whose memory lives on (isolation = \"instance\")
   --key F, --passphrase-file F, --trust F      as for `tidegate push`
 @BROKER@  --gateway-key F      the gateway's gateway.pub, instead of believing the key that it shows first
   --timeout S          how long to wait for the answer (default: 30)
   --json               a JSON object for each gateway
 
-Exit status: 0 when it ended well on every gateway; 1 when it failed or was refused on one; 69 when the broker
-cannot be reached; 75 when a gateway has not answered.
+Exit status: 0 when it ended well on every gateway; 1 when it failed or was refused on one; 64 when something is
+written wrongly; 65 when a key, passphrase, trust file or payload is not good; 69 when the broker cannot be reached;
+75 when a gateway has not answered.
 
 Example
   tidegate invoke overheat --to gw-01 --topic devices/7/telemetry --payload '{\"temp\": 71.3}' --dry \\
@@ -133,16 +138,32 @@ fn describe(gateway: &Name, handler: &Name, came: &Came) -> String {
     match came {
         Came::Refused { code, text } => format!("{gateway} {handler}: refused ({code}): {text}\n"),
         Came::Ran(invoked) => {
-            let dry = if invoked.is_dry { ", nothing of it was kept" } else { "" };
-            let how =
-                invoked.failed.as_ref().map_or("done".to_owned(), |why| format!("failed: {why}"));
-            let mut text = format!("{gateway} {handler}: {how}, {} fuel{dry}\n", invoked.fuel);
+            let dry = if invoked.is_dry { "; dry: nothing of it was kept or let out" } else { "" };
+            let how = invoked
+                .failed
+                .as_ref()
+                .map_or("done".to_owned(), |why| format!("failed: {}", plain(why)));
+            let us = if invoked.us > 0 { format!(", {} us", invoked.us) } else { String::new() };
+            let mut text = format!("{gateway} {handler}: {how}, {} fuel{us}{dry}\n", invoked.fuel);
             for effect in &invoked.effects {
                 text.push_str(&format!("  {}\n", shown(effect)));
             }
+            for Wrote { key, value } in &invoked.writes {
+                let value = value
+                    .as_ref()
+                    .map_or("deleted".to_owned(), |value| format!("= {}", bytes(value)));
+                text.push_str(&format!("  state {} {value}\n", bytes(key)));
+            }
+            for Line { level, text: line } in &invoked.lines {
+                let level = LEVELS.get(usize::from(*level)).copied().unwrap_or(LEVELS[0]);
+                text.push_str(&format!("  log {level} {}\n", plain(line)));
+            }
+            if invoked.failed.is_none() && invoked.effects.is_empty() && invoked.writes.is_empty() {
+                text.push_str("  it published, sent and wrote nothing\n");
+            }
             if invoked.left_off > 0 {
                 text.push_str(&format!(
-                    "  and {} more that did not fit the answer\n",
+                    "  and {} more, for which the answer had no room\n",
                     invoked.left_off
                 ));
             }
@@ -154,11 +175,9 @@ fn describe(gateway: &Name, handler: &Name, came: &Came) -> String {
 fn shown(effect: &Expect) -> String {
     match effect {
         Expect::Publish { topic, payload } => {
-            format!("publish {topic} {}", String::from_utf8_lossy(payload))
+            format!("publish {} {}", plain(topic), bytes(payload))
         }
-        Expect::Send { stream, payload } => {
-            format!("send {stream} {}", String::from_utf8_lossy(payload))
-        }
+        Expect::Send { stream, payload } => format!("send {stream} {}", bytes(payload)),
         Expect::Pin { name, on } => format!("pin {name} {}", if *on { "on" } else { "off" }),
         Expect::Nothing => "nothing".to_owned(),
         Expect::Fails => "failed".to_owned(),
@@ -181,18 +200,27 @@ fn ran(gateway: &str, handler: &str, invoked: &Invoked) -> Value {
         .iter()
         .filter_map(|effect| match effect {
             Expect::Publish { topic, payload } => {
-                Some(json!({ "publish": topic, "payload": String::from_utf8_lossy(payload) }))
+                Some(json!({ "publish": topic, "payload": bytes(payload) }))
             }
-            Expect::Send { stream, payload } => Some(
-                json!({ "send": stream.as_str(), "payload": String::from_utf8_lossy(payload) }),
-            ),
+            Expect::Send { stream, payload } => {
+                Some(json!({ "send": stream.as_str(), "payload": bytes(payload) }))
+            }
             Expect::Pin { name, on } => Some(json!({ "pin": name.as_str(), "on": on })),
             Expect::Nothing | Expect::Fails => None,
         })
         .collect();
+    let writes: Vec<Value> = invoked
+        .writes
+        .iter()
+        .map(|Wrote { key, value }| json!({ "key": bytes(key), "value": value.as_deref().map(bytes) }))
+        .collect();
+    let lines = invoked.lines.iter();
+    let lines: Vec<Value> =
+        lines.map(|line| json!({ "level": line.level, "text": line.text })).collect();
     json!({
         "gateway": gateway, "handler": handler, "ok": invoked.failed.is_none(), "dry": invoked.is_dry,
-        "fuel": invoked.fuel, "failed": invoked.failed, "effects": effects, "left_off": invoked.left_off,
+        "fuel": invoked.fuel, "us": invoked.us, "failed": invoked.failed, "effects": effects, "writes": writes,
+        "logs": lines, "left_off": invoked.left_off,
     })
 }
 

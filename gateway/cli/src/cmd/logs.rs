@@ -12,6 +12,7 @@ use super::Command;
 use crate::args::Args;
 use crate::broker::{self, Heard, Link, Message, Server};
 use crate::failure::Failure;
+use crate::plain::{LEVELS, plain};
 use crate::push::gateways::{Gateways, Told, key_filter};
 use crate::push::session::unix_s;
 use crate::push::{refused, runtime, targets, unreachable};
@@ -23,17 +24,19 @@ pub const COMMAND: Command = Command {
     about: "what a handler logs, as it happens",
     help: "\
 Asks a gateway to say over MQTT what a handler logs, and shows it until Ctrl-C. Lines leave the gateway only while
-somebody watches: at most 20 a second, 100 at once, 1024 bytes each; what is left out is counted. They are not
-signed and not kept: what was logged before stands in the gateway's own log.
+somebody watches, and go to the side that asks alone: at most 20 a second, 100 at once, 512 bytes each; what is left
+out is counted and said. They are not signed and not kept: what was logged before stands in the gateway's own log.
 
 Options:
   -f                   may stand there, as elsewhere; it always follows
   --to T               a gateway's id or group:NAME; more with commas
 @BROKER@  --seconds N          end after so many seconds
   --timeout S          how long a gateway may be silent about the handler at first (default: 10)
-  --json               a JSON object for each line: gateway, handler, ts_us, level (1 error to 5 trace), text
+  --json               a JSON object for each line: gateway, handler, ts_us, level (1 error to 5 trace), text, left_out
+                       (lines that were too many before it; text null when there is nothing else to say)
 
-Exit status: 69 when the broker cannot be reached; 75 when no gateway says that it knows the handler.
+Exit status: 0 after --seconds; 64 when something is written wrongly; 69 when the broker cannot be reached, or is
+lost; 75 when no gateway says that it knows the handler.
 
 Example
   tidegate logs -f overheat --to gw-01 --broker mqtt://127.0.0.1:1883
@@ -44,14 +47,17 @@ Example
 /// A request holds for 30 s.
 const AGAIN: Duration = Duration::from_secs(10);
 const TIMEOUT_S: u64 = 10;
-const LEVELS: [&str; 6] = ["?", "ERROR", "WARN", "INFO", "DEBUG", "TRACE"];
 
-/// A line, as a gateway says it.
+/// How long what was asked for at the end may take to come.
+const LAST_WORD: Duration = Duration::from_millis(500);
+
+/// A line, as a gateway says it; without a text, how many were left out.
 #[derive(Deserialize)]
 struct Line {
     ts_us: Option<i64>,
+    #[serde(default)]
     level: u8,
-    text: String,
+    text: Option<String>,
     #[serde(default)]
     left_out: u64,
 }
@@ -95,6 +101,7 @@ impl Watch {
         loop {
             let now = Instant::now();
             if self.until.is_some_and(|until| now >= until) {
+                self.last_word(&mut link, gateways).await?;
                 link.close().await;
                 return gateways.save();
             }
@@ -116,6 +123,16 @@ impl Watch {
                 Ok(Heard::Lost(why)) => return Err(lost(why)),
             }
         }
+    }
+
+    /// What was left out since the last line is said to whoever asks.
+    async fn last_word(&self, link: &mut Link, gateways: &mut Gateways) -> Result<(), Failure> {
+        self.ask(link).await?;
+        let end = Instant::now() + LAST_WORD;
+        while let Ok(Heard::Message(message)) = timeout_at(end.into(), link.heard()).await {
+            self.hear(&message, gateways, true)?;
+        }
+        Ok(())
     }
 
     fn filters(&self) -> Vec<String> {
@@ -183,24 +200,25 @@ impl Watch {
     }
 
     fn show(&self, gateway: &Name, line: &Line) {
+        let text = line.text.as_deref();
         if self.json {
-            println!(
-                "{}",
-                serde_json::json!({
-                    "gateway": gateway.as_str(), "handler": self.handler.as_str(), "ts_us": line.ts_us,
-                    "level": line.level, "text": line.text, "left_out": line.left_out,
-                })
-            );
+            let level = text.map(|_| line.level);
+            let shown = serde_json::json!({
+                "gateway": gateway.as_str(), "handler": self.handler.as_str(), "ts_us": line.ts_us,
+                "level": level, "text": text, "left_out": line.left_out,
+            });
+            println!("{shown}");
             return;
         }
         if line.left_out > 0 {
             println!("... {} lines were too many", line.left_out);
         }
+        let Some(text) = text else {
+            return;
+        };
         let at = line.ts_us.map_or("--:--:--.---".to_owned(), clock);
         let level = LEVELS.get(usize::from(line.level)).copied().unwrap_or(LEVELS[0]);
-        // A control character of a handler's must not reach the terminal.
-        let text: String =
-            line.text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let text = plain(text);
         println!("{at} {gateway} {level:<5} {text}");
     }
 

@@ -5,9 +5,11 @@ use alloc::sync::Arc;
 
 use super::Gateway;
 use crate::effect::{Effect, Report};
+use crate::follow::{Shown, Side};
 use crate::job::{HandlerId, LogLine};
 use crate::local::Sent;
 use crate::message::{Message, QoS};
+use crate::time::WallTime;
 use crate::topic::Topic;
 
 impl Gateway {
@@ -18,22 +20,33 @@ impl Gateway {
         self.report(Report::HandlerLog { handler, line });
     }
 
-    /// Nobody is promised a line: it leaves with QoS 0, or not, where the way out is closed.
+    /// Somebody asks for a handler's lines, and is told what was left out.
+    pub(super) fn follow(&mut self, handler: &Arc<str>, side: Side) {
+        let at = self.outbox.boots().wall_at(self.now);
+        if let Some(shown) = self.follows.handle_request(self.now, at, handler, side) {
+            self.show(handler, at, shown);
+        }
+    }
+
     fn show_followers(&mut self, handler: HandlerId, line: &LogLine) {
         let Some(name) = self.deployments.name(handler).cloned() else {
             return;
         };
         let at = self.outbox.boots().wall_at(self.now);
-        let Some(shown) = self.follows.handle_line(self.now, at, &name, line) else {
-            return;
-        };
+        if let Some(shown) = self.follows.handle_line(self.now, at, &name, line) {
+            self.show(&name, at, shown);
+        }
+    }
+
+    /// Nobody is promised a line: it leaves with QoS 0, or not, where the way out is closed.
+    fn show(&mut self, name: &str, at: WallTime, shown: Shown) {
         let topic = self.control.gateway().map(|own| format!("tidegate/1/{own}/logs/{name}"));
         let Some(topic) = topic.and_then(|topic| Topic::new(&topic).ok()) else {
             return;
         };
         let message = Arc::new(Message {
             topic,
-            payload: Arc::from(shown.into_bytes()),
+            payload: Arc::from(shown.text.into_bytes()),
             qos: QoS::AtMostOnce,
             retain: false,
             dup: false,
@@ -42,11 +55,13 @@ impl Gateway {
             hops: 0,
             mark: None,
         });
-        match self.local.send(self.now, Arc::clone(&message), false) {
-            Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),
-            Sent::Waits | Sent::Dropped => {}
+        if shown.local {
+            match self.local.send(self.now, Arc::clone(&message), false) {
+                Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),
+                Sent::Waits | Sent::Dropped => {}
+            }
         }
-        if self.outbox.is_up() {
+        if shown.upstream && self.outbox.is_up() {
             self.effects.push_back(Effect::TellUpstream(message));
         }
     }

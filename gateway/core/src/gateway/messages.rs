@@ -6,6 +6,7 @@ use super::Gateway;
 use crate::commit::Seen;
 use crate::control::Control;
 use crate::effect::{DropReason, Effect};
+use crate::follow::Side;
 use crate::intake::Cause;
 use crate::job::{Event, Failure, HandlerId, Ticket};
 use crate::message::{AckTo, Message};
@@ -21,7 +22,7 @@ impl Gateway {
             return;
         }
         if Control::is_control(message.topic.as_str()) {
-            return self.handle_control(message, ack);
+            return self.handle_control(Side::Local, message, ack);
         }
         // Only our own pins speak there.
         if message.topic.as_str().starts_with(PIN_TOPICS) {

@@ -7,6 +7,7 @@ use super::Gateway;
 use crate::commit::{Change, Value};
 use crate::control::{Control, UnderWay, Wanted};
 use crate::effect::{DropReason, Effect, Report};
+use crate::follow::Side;
 use crate::job::{Failure, HandlerId, Outcome, Verdict};
 use crate::local::Sent;
 use crate::manifest::Manifest;
@@ -25,9 +26,12 @@ pub(super) enum Pending {
 
 impl Gateway {
     /// A control message: never a handler's.
-    pub(super) fn handle_control(&mut self, message: Message, ack: Option<AckTo>) {
+    pub(super) fn handle_control(&mut self, side: Side, message: Message, ack: Option<AckTo>) {
         if let Some(handler) = self.control.follows(message.topic.as_str()) {
-            self.follows.handle_request(self.now, handler);
+            // A name that nothing here bears takes no place from one that is followed.
+            if self.deployments.has_name(handler) {
+                self.follow(&Arc::from(handler), side);
+            }
             return self.effects.extend(ack.map(Effect::Ack));
         }
         let refused = match self.control.wants(message.topic.as_str(), message.bytes()) {
@@ -72,7 +76,7 @@ impl Gateway {
             mark: None,
         };
         if Control::is_control(message.topic.as_str()) {
-            self.handle_control(message, None);
+            self.handle_control(Side::Upstream, message, None);
         }
     }
 
@@ -252,11 +256,14 @@ impl Gateway {
 
     fn undeploy(&mut self, handler: HandlerId) {
         self.routes.remove(handler);
-        self.deployments.remove(handler);
         for event in self.schedule.remove(handler) {
             self.intake.give(&event.message);
             self.end(event.ticket, false);
+            if let Some(invoke) = event.invoke {
+                self.tell_unrun(handler, invoke, "the handler was removed before its turn");
+            }
         }
+        self.deployments.remove(handler);
         self.effects.push_back(Effect::Undeploy { handler });
     }
 

@@ -22,7 +22,13 @@ fn event(id: u64) -> Event {
     Event { id, message: Arc::new(message), ticket: None, attempt: 0, first: false, invoke: None }
 }
 
-/// Runs a script: `+N` a message, `ok`/`fail`/`retry` how the next event of the running job ends (`!` ends the
+/// A person's.
+fn invoked(id: u64, is_dry: bool) -> Event {
+    let invoke = crate::job::Invoke { nonce: [0; 16], is_dry };
+    Event { invoke: Some(invoke), ..event(id) }
+}
+
+/// Runs a script: `+N` a message, `iN` a person's event, `ok`/`fail`/`retry` how the next event of the running job ends (`!` ends the
 /// job), `tN` time. Writes down which events each job had and what a finished job meant.
 #[track_caller]
 fn check(script: &str, expect: &str) {
@@ -35,6 +41,7 @@ fn check(script: &str, expect: &str) {
     for word in script.split_whitespace() {
         match word.split_at(1) {
             ("+", id) => schedule.push(H, event(id.parse().expect("an id"))),
+            ("i", id) => schedule.push(H, invoked(id.parse().expect("an id"), false)),
             ("t", ms) => {
                 now = Timestamp(ms.parse().expect("a time"));
                 schedule.handle_timeout(now);
@@ -86,6 +93,34 @@ fn a_retry_blocks_the_line_until_its_time() {
     check("+1 +2 +3 ok ! retry ! +4 t99 t100", "[1] [2 3] [2' 3]");
     check("+1 retry ! t100 retry ! t200 t300 retry !", "[1] [1'] [1']");
     check("+1 retry ! t100 retry ! t300 retry ! +2", "[1] [1'] [1'] [2]");
+}
+
+#[test]
+fn a_persons_event_holds_up_nobody() {
+    check("i1 +2 retry !", "[1] [2]");
+    check("+1 i2 +3 ok ! retry ! ok !", "[1] [2 3] [3]");
+    check("i1 fail ! i2 fail ! +3 ok !", "[1] [2] [3]");
+}
+
+/// What is only tried does not take the first event's mark from the one that counts.
+#[test]
+fn the_first_event_is_the_first_that_counts() {
+    let mut schedule = Schedule::new(Limits { batch_messages_max: 1, ..Limits::DEV });
+    schedule.insert(H);
+    schedule.start(H, false);
+    for event in [invoked(1, true), event(2), event(3)] {
+        schedule.push(H, event);
+    }
+    let firsts: Vec<bool> = (0..3)
+        .map(|_| {
+            let job = schedule.poll_job(Levels::default()).expect("a job");
+            let first = job.events[0].first;
+            let mut outcome = Outcome { job, events: alloc::vec![EventOutcome::default()] };
+            schedule.finish(Timestamp(0), &mut outcome);
+            first
+        })
+        .collect();
+    assert_eq!(firsts, [true, true, false]);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! From what the core says about a handler to what is signed.
 
 use tidegate_core::release as core;
-use tidegate_release::answer::{Answer, EVENT_BYTES_MAX, Figures, Invoked, LastEvent, Stage, told};
+use tidegate_release::answer::{
+    Answer, EVENT_BYTES_MAX, Figures, Invoked, LastEvent, Line, Stage, Wrote, told,
+};
 use tidegate_release::golden::Expect;
 use tidegate_release::hash::Digest;
 use tidegate_release::manifest::TOPIC_BYTES_MAX;
@@ -83,13 +85,21 @@ fn invoked(invoked: &core::Invoked) -> Invoked {
         nonce: invoked.invoke.nonce,
         is_dry: invoked.invoke.is_dry,
         fuel: invoked.fuel,
-        us: 0,
+        us: invoked.us,
         effects: Vec::new(),
-        left_off: 0,
+        left_off: invoked.lines_dropped,
         failed: invoked.failed.as_deref().map(told),
+        writes: Vec::new(),
+        lines: Vec::new(),
     };
     let pins = invoked.pins.iter();
     let pins =
         pins.filter_map(|(name, on)| Some(Expect::Pin { name: Name::new(name).ok()?, on: *on }));
-    told.with_effects(publishes.chain(sends).chain(pins))
+    let lines =
+        invoked.lines.iter().map(|line| Line { level: line.level, text: line.text.clone() });
+    let writes = invoked.writes.iter().map(|write| Wrote {
+        key: write.key.to_vec(),
+        value: write.value.as_ref().map(|value| value.to_vec()),
+    });
+    told.with_effects(publishes.chain(sends).chain(pins)).with_lines(lines).with_writes(writes)
 }

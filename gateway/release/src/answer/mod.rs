@@ -24,6 +24,11 @@ pub const TEXT_BYTES_MAX: usize = 512;
 pub const CODE_BYTES_MAX: usize = 48;
 /// Longest payload of a [`LastEvent`].
 pub const EVENT_BYTES_MAX: usize = 4096;
+/// Most writes of an [`Invoked`], and longest key of one.
+pub const WRITES_MAX: usize = 64;
+pub const WRITE_KEY_BYTES_MAX: usize = 256;
+/// Most log lines of an [`Invoked`].
+pub const LINES_MAX: usize = 64;
 
 /// What became of a handler on a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,13 +82,34 @@ pub struct Invoked {
     pub nonce: [u8; 16],
     pub is_dry: bool,
     pub fuel: u64,
+    /// From the fuel, by the gateway's measured pace; 0 while it is not measured.
     pub us: u64,
     /// What the event did, as far as it fits: [`Invoked::with_effects`].
     pub effects: Vec<Expect>,
-    /// How many effects did not fit.
+    /// How many effects, writes and lines did not fit.
     pub left_off: u32,
     /// Why it failed.
     pub failed: Option<String>,
+    /// How it changed the handler's state: [`Invoked::with_writes`].
+    pub writes: Vec<Wrote>,
+    /// What it logged: [`Invoked::with_lines`].
+    pub lines: Vec<Line>,
+}
+
+/// One change of a handler's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrote {
+    pub key: Vec<u8>,
+    /// None: it was deleted.
+    pub value: Option<Vec<u8>>,
+}
+
+/// One line that a handler logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// 1 error to 5 trace.
+    pub level: u8,
+    pub text: String,
 }
 
 /// What the handler has done since this release runs.

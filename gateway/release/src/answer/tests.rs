@@ -46,7 +46,13 @@ fn invoked() -> Invoked {
         effects: Vec::new(),
         left_off: 0,
         failed: None,
+        writes: Vec::new(),
+        lines: Vec::new(),
     }
+}
+
+fn line(text: &str) -> Line {
+    Line { level: 2, text: text.into() }
 }
 
 fn stages() -> Vec<Stage> {
@@ -65,6 +71,10 @@ fn stages() -> Vec<Stage> {
         Stage::RolledBack { code: code(), text: text(), event },
         Stage::Removed,
         Stage::Invoked(Invoked { failed, ..invoked() }),
+        Stage::Invoked(invoked().with_lines([line("hot\n")]).with_writes([
+            Wrote { key: vec![1], value: Some(vec![2]) },
+            Wrote { key: vec![1], value: None },
+        ])),
         Stage::Invoked(invoked().with_effects([publish, send])),
     ]
 }
@@ -160,6 +170,10 @@ fn what_may_not_be_said_is_not_signed() {
     );
     let failed = Some("\t".into());
     check(answer(Stage::Invoked(Invoked { failed, ..invoked() })), unclean("reason", "\t"));
+    let lines = vec![Line { level: 1, text: "\u{1b}".into() }];
+    check(answer(Stage::Invoked(Invoked { lines, ..invoked() })), unclean("line", "\u{1b}"));
+    let writes = vec![Wrote { key: vec![0; 257], value: None }];
+    check(answer(Stage::Invoked(Invoked { writes, ..invoked() })), long("write's key", 257, 256));
     let effects = vec![Expect::Publish { topic: "\r".into(), payload: vec![] }];
     check(
         answer(Stage::Invoked(Invoked { effects, ..invoked() })),

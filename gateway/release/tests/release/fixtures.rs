@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_release::answer::{Answer, Figures, Invoked, LastEvent, Report, Stage};
+use tidegate_release::answer::{Answer, Figures, Invoked, LastEvent, Line, Report, Stage, Wrote};
 use tidegate_release::golden::{Case, Expect, Golden};
 use tidegate_release::hash::digest_of;
 use tidegate_release::manifest::{
@@ -128,6 +128,17 @@ pub fn answers() -> Vec<(&'static str, Answer)> {
         effects: vec![publish],
         left_off: 0,
         failed: None,
+        writes: Vec::new(),
+        lines: Vec::new(),
+    };
+    let told = Invoked {
+        is_dry: false,
+        writes: vec![
+            Wrote { key: b"ewma".to_vec(), value: Some(vec![1, 2]) },
+            Wrote { key: b"old".to_vec(), value: None },
+        ],
+        lines: vec![Line { level: 2, text: "hot".into() }],
+        ..invoked.clone()
     };
     let back = Stage::RolledBack {
         code: "failed".into(),
@@ -139,6 +150,7 @@ pub fn answers() -> Vec<(&'static str, Answer)> {
         ("probation", Stage::Probation { events: 7, events_of: 100, left_ms: 59_000 }),
         ("rolled-back", back),
         ("invoked", Stage::Invoked(invoked)),
+        ("invoked-told", Stage::Invoked(told)),
     ];
     let answer = |stage| Answer {
         gateway: name("gw-01"),

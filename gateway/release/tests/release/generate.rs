@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_release::answer::{self, Answer, Figures, Heard, Invoked, LastEvent, Stage};
+use tidegate_release::answer::{
+    self, Answer, Figures, Heard, Invoked, LastEvent, Line, Stage, Wrote,
+};
 use tidegate_release::golden::Expect;
 use tidegate_release::manifest::{
     Blob, Grants, Install, Invoke, Isolation, Limits, Probation, Provenance, React, Target,
@@ -177,6 +179,10 @@ pub fn orders(seeded: &mut Seeded) {
     }
 }
 
+fn wrote(seeded: &mut Seeded) -> Wrote {
+    Wrote { key: bytes(seeded, 270), value: maybe(seeded, |seeded| bytes(seeded, 3000)) }
+}
+
 /// An answer is heard as it was said.
 pub fn answers(seeded: &mut Seeded) {
     let effect = |seeded: &mut Seeded| match seeded.below(5) {
@@ -211,10 +217,18 @@ pub fn answers(seeded: &mut Seeded) {
                 effects: Vec::new(),
                 left_off: 0,
                 failed: maybe(seeded, |seeded| answer::told(&text(seeded, 4000))),
+                writes: Vec::new(),
+                lines: Vec::new(),
             };
             let effects: Vec<Expect> = (0..seeded.below(70)).map(|_| effect(seeded)).collect();
-            let (all, invoked) = (effects.len(), invoked.with_effects(effects));
-            assert_eq!(invoked.effects.len() + invoked.left_off as usize, all);
+            let lines: Vec<Line> = (0..seeded.below(70))
+                .map(|_| Line { level: seeded.below(6) as u8, text: text(seeded, 900) })
+                .collect();
+            let writes: Vec<Wrote> = (0..seeded.below(70)).map(|_| wrote(seeded)).collect();
+            let all = effects.len() + lines.len() + writes.len();
+            let invoked = invoked.with_effects(effects).with_lines(lines).with_writes(writes);
+            let told = invoked.effects.len() + invoked.lines.len() + invoked.writes.len();
+            assert_eq!(told + invoked.left_off as usize, all);
             Stage::Invoked(invoked)
         }
         _ => [Stage::Installing, Stage::Active, Stage::Removed][seeded.below(3)].clone(),

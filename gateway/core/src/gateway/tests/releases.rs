@@ -284,6 +284,13 @@ fn what_a_person_tries_breaks_and_passes_nothing() {
 }
 
 #[test]
+fn a_persons_event_whose_handler_goes_is_answered() {
+    let script = [FIRST, "c a/b!4 invoke1 c rm2 c +"].join(" ");
+    let seen = [FIRST_SEEN, "run1 commit commit :removed ack4 undeploy :invoked"];
+    check(&script, &seen.join(" "));
+}
+
+#[test]
 fn a_persons_events_that_fail_put_nothing_into_quarantine() {
     let tries: String = (1..=9).map(|seq| format!(" invoke{seq} c -")).collect();
     let mut house = House::new(Registered::default());
