@@ -5,7 +5,9 @@ pub mod board;
 pub mod build;
 pub mod demo;
 pub mod history;
+pub mod invoke;
 pub mod keygen;
+pub mod logs;
 pub mod new;
 pub mod outbox;
 pub mod plan;
@@ -44,6 +46,8 @@ pub const COMMANDS: &[Command] = &[
     history::COMMAND,
     rollback::COMMAND,
     remove::COMMAND,
+    logs::COMMAND,
+    invoke::COMMAND,
     board::COMMAND,
     plan::COMMAND,
     outbox::COMMAND,
