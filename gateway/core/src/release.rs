@@ -1,6 +1,7 @@
 //! A release: a pushed version of a handler, as far as the core knows it. Who signed it and whether it is for this
 //! gateway was decided before it came here.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -213,7 +214,7 @@ pub enum Stage {
     /// When the handler is gone.
     Removed,
     /// When an event that a person sent has ended.
-    Invoked(Invoked),
+    Invoked(Box<Invoked>),
     /// When the daemon restarted too often and runs no handlers.
     SafeMode,
 }
@@ -243,6 +244,8 @@ pub struct Invoked {
     pub publishes: Vec<Publish>,
     /// Stream and payload.
     pub sends: Vec<(String, Arc<[u8]>)>,
+    /// Pin, and whether it was set on.
+    pub pins: Vec<(String, bool)>,
     pub writes: u32,
     pub failed: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! Releases: control messages in, answers out, and what a line goes through when it changes hands.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -374,10 +375,11 @@ impl Gateway {
             fuel: result.fuel_used,
             publishes: result.publishes.clone(),
             sends: sends.map(|s| (self.stream_name(s.stream), Arc::clone(&s.payload))).collect(),
+            pins: self.pin_names(&result.pins),
             writes: u32::try_from(result.writes.len()).unwrap_or(u32::MAX),
             failed,
         };
-        self.releases.answer(name, None, Stage::Invoked(invoked));
+        self.releases.answer(name, None, Stage::Invoked(Box::new(invoked)));
     }
 
     /// Probations whose time is over.
