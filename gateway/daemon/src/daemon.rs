@@ -30,6 +30,7 @@ use crate::pins::PinDriver;
 use crate::release_driver::ReleaseDriver;
 use crate::release_opening::{self, OpenedReleases};
 use crate::runner::Runner;
+use crate::service::{Heartbeat, Service, State};
 use crate::shell::Shell;
 use crate::store_driver::StoreDriver;
 use crate::store_opening;
@@ -50,6 +51,7 @@ const STOP_STEP: Duration = Duration::from_millis(10);
 /// # Errors
 /// When an address cannot be listened on, or a TLS file cannot be used.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let service = Service::from_env();
     let clock = Clock::start();
     let seed = seed();
     let board = &settings.board;
@@ -91,10 +93,13 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let releases = ReleaseDriver::start(desk);
     let pins = PinDriver::start(&board.pins, clock);
     let drivers = Drivers { threads, store, uplink, releases, pins };
-    spawn_local(Turns::new(Rc::clone(&shell), driver, drivers).run());
+    let heartbeat = Heartbeat::new(&service);
+    spawn_local(Turns::new(Rc::clone(&shell), driver, drivers, heartbeat).run());
     spawn_local(watch_clock(Rc::clone(&shell)));
+    service.tell(State::Ready);
 
     wait_for_stop(&shell).await?;
+    service.tell(State::Stopping);
     drop(socket);
     stop(&shell).await;
     closer.close(CLOSE_WAIT);

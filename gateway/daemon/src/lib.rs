@@ -33,6 +33,7 @@ mod pins;
 mod release_driver;
 mod release_opening;
 mod report;
+mod service;
 mod threads;
 mod tls;
 

@@ -12,6 +12,7 @@ use crate::local_client::LocalClient;
 use crate::pins::PinDriver;
 use crate::release_driver::ReleaseDriver;
 use crate::report::Reporter;
+use crate::service::Heartbeat;
 use crate::shell::Shell;
 use crate::store_driver::StoreDriver;
 use crate::threads::{Said, Threads};
@@ -47,6 +48,7 @@ pub struct Turns {
     releases: ReleaseDriver,
     pins: Option<PinDriver>,
     alarm: Alarm,
+    heartbeat: Heartbeat,
     reporter: Reporter,
     troubles: Troubles,
     /// Turns in a row that have left something undone.
@@ -54,7 +56,12 @@ pub struct Turns {
 }
 
 impl Turns {
-    pub fn new(shell: Rc<Shell>, driver: LocalDriver, drivers: Drivers) -> Turns {
+    pub fn new(
+        shell: Rc<Shell>,
+        driver: LocalDriver,
+        drivers: Drivers,
+        heartbeat: Heartbeat,
+    ) -> Turns {
         let Drivers { threads, store, uplink, releases, pins } = drivers;
         let alarm = Alarm::new(shell.clock);
         let (reporter, troubles) = (Reporter::default(), Troubles::default());
@@ -67,6 +74,7 @@ impl Turns {
             releases,
             pins,
             alarm,
+            heartbeat,
             reporter,
             troubles,
             behind: 0,
@@ -117,6 +125,7 @@ impl Turns {
             self.shell.with_hub(|hub| hub.handle_timeout(clock.timestamp(), clock.wall()));
             due = true;
         }
+        due |= self.heartbeat.poll(context).is_ready();
         if due { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -161,5 +170,6 @@ impl Turns {
         if !done {
             shell.ring();
         }
+        self.heartbeat.turn_ended();
     }
 }
