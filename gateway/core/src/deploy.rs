@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::job::{Event, EventOutcome, HandlerId, Verdict};
 use crate::manifest::{Manifest, React};
+use crate::pins::PIN_TOPICS;
 use crate::release::Figures;
 use crate::releases::Spread;
 use crate::topic::Filter;
@@ -20,6 +21,8 @@ pub struct HandlerCounters {
     /// Failed without a run, because the handler was in quarantine.
     pub skipped: u64,
     pub publishes: u64,
+    /// Pins set.
+    pub pins: u64,
     pub fuel: u64,
 }
 
@@ -110,8 +113,10 @@ impl Deployments {
         for (id, handler) in &mut self.handlers {
             if handler.checked && !handler.subscribed {
                 handler.subscribed = true;
-                filters
-                    .extend(handler.manifest.triggers.iter().map(|filter| (*id, filter.clone())));
+                // Pins are our own: no broker brings them.
+                let triggers = handler.manifest.triggers.iter();
+                let triggers = triggers.filter(|filter| !filter.as_str().starts_with(PIN_TOPICS));
+                filters.extend(triggers.map(|filter| (*id, filter.clone())));
             }
         }
         filters
@@ -127,6 +132,7 @@ impl Deployments {
         counters.retried += u64::from(event.attempt > 0);
         counters.failed += u64::from(matches!(result.verdict, Verdict::Failed(_)));
         counters.publishes += result.publishes.len() as u64;
+        counters.pins += result.pins.len() as u64;
         counters.fuel += result.fuel_used;
         handler.spread.count(result.fuel_used);
         handler.memory_kib = handler.memory_kib.max(result.memory_kib);

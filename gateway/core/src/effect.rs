@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 use crate::commit::Commit;
 use crate::job::{Failure, HandlerId, Job, LogLine};
 use crate::message::{AckTo, Message, SourceId};
+use crate::pins::PinWrite;
 use crate::record::{LossReason, Refusal, Sending};
 use crate::release::{Answer, ExamineId, Settled, Version};
 use crate::store::{Evict, Fetch};
@@ -45,6 +46,8 @@ pub enum Effect {
     Run(Job),
     /// Publish on the local side.
     Publish(Arc<Message>),
+    /// Set an output pin of the board. One that cannot be used is answered by [`crate::Input::Pin`].
+    SetPin(PinWrite),
     /// Acknowledge a device's message.
     Ack(AckTo),
     /// Make sure that messages for this filter reach us, and hand over to the handler, if it is for one, what is

@@ -19,6 +19,7 @@ use crate::local::{Local, LocalSide};
 use crate::message::Message;
 use crate::outbox::pace::Pace;
 use crate::outbox::{Backlogged, Outbox, UplinkState};
+use crate::pins::{PinBook, Pins};
 use crate::releases::Releases;
 use crate::routes::Routes;
 use crate::schedule::{Phase, Schedule};
@@ -29,6 +30,7 @@ use crate::time::Timestamp;
 mod durable;
 mod handlers;
 mod messages;
+mod pins;
 mod releases;
 mod upstream;
 
@@ -75,6 +77,9 @@ pub struct Gateway {
     pending: BTreeMap<HandlerId, Pending>,
     /// The machine's pace, once it is measured.
     fuel_per_ms: Option<u64>,
+    /// The board's pins, and how they are.
+    pins: Arc<Pins>,
+    pin_book: PinBook,
     seen: SeenWindow,
     drops: Drops,
     commits: Commits,
@@ -107,6 +112,8 @@ impl Gateway {
             releases: Releases::new(limits.failures_max),
             pending: BTreeMap::new(),
             fuel_per_ms: None,
+            pins: Arc::default(),
+            pin_book: PinBook::default(),
             seen: SeenWindow::new(commits.seen_max),
             drops: Drops::default(),
             letters: Pace::with_burst(outbox.dead_letters_per_s, outbox.dead_letters_burst),
@@ -118,6 +125,11 @@ impl Gateway {
             effects: VecDeque::new(),
             found: Vec::new(),
         }
+    }
+
+    /// Tells which pins the board has. Without it there are none.
+    pub fn set_pins(&mut self, pins: Arc<Pins>) {
+        self.pins = pins;
     }
 
     /// Takes one input. Effects wait in [`Gateway::poll_effect`].
@@ -148,6 +160,7 @@ impl Gateway {
                 self.report(Report::LocalLost { reason, retry_ms });
             }
             Input::Restored(restored) => self.handle_restored(&restored),
+            Input::Pin { pin, level, at } => self.handle_pin(pin, level, at),
             Input::Committed(committed) => self.handle_committed(&committed),
             Input::StoreFailing { reason } => self.handle_store_failing(reason),
             Input::StoreFull => self.outbox.handle_full(),
@@ -199,7 +212,11 @@ impl Gateway {
     /// The next thing to do. Jobs come last, so that a batch is as large as what has arrived.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.poll_urgent().or_else(|| {
-            let job = if self.commits.is_full() { None } else { self.schedule.poll_job() }?;
+            let job = if self.commits.is_full() {
+                None
+            } else {
+                self.schedule.poll_job(self.pin_book.levels())
+            }?;
             self.resume_sources();
             Some(Effect::Run(job))
         })
@@ -259,6 +276,17 @@ impl Gateway {
     /// What was given up, by stream and reason.
     pub fn losses(&self) -> impl Iterator<Item = &LedgerLine> {
         self.outbox.losses()
+    }
+
+    /// How many of the board's pins cannot be used at the moment.
+    pub fn pins_away(&self) -> usize {
+        let levels = self.pin_book.levels();
+        self.pins.iter().filter(|(id, _)| levels.get(*id).is_none()).count()
+    }
+
+    /// How often a pin that could be used could not any more.
+    pub fn pins_lost(&self) -> u64 {
+        self.pin_book.lost()
     }
 
     /// How many messages were dropped for `reason`.

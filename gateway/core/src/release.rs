@@ -243,6 +243,8 @@ pub struct Invoked {
     pub publishes: Vec<Publish>,
     /// Stream and payload.
     pub sends: Vec<(String, Arc<[u8]>)>,
+    /// Pin, and whether it was set on.
+    pub pins: Vec<(String, bool)>,
     pub writes: u32,
     pub failed: Option<String>,
 }

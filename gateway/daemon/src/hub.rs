@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tidegate_broker::{Broker, Event as DoorEvent};
 use tidegate_core::commit::Commit;
 use tidegate_core::message::AckTo;
+use tidegate_core::pins::PinWrite;
 use tidegate_core::record::Sending;
 use tidegate_core::store::{Evict, Fetch};
 use tidegate_core::time::WallTime;
@@ -67,6 +68,8 @@ pub struct Hub {
     uplink: VecDeque<ToUplink>,
     /// For the release desk. Bounded by the core: so many messages are examined at once, and answers follow from them.
     releases: VecDeque<ToReleases>,
+    /// For the pins. Taken in every turn; the driver bounds what waits.
+    pins: VecDeque<PinWrite>,
     durable: Durable,
 }
 
@@ -89,6 +92,7 @@ impl Hub {
             store: VecDeque::new(),
             uplink: VecDeque::new(),
             releases: VecDeque::new(),
+            pins: VecDeque::new(),
             durable: Durable::default(),
         }
     }
@@ -193,6 +197,11 @@ impl Hub {
         self.releases.pop_front()
     }
 
+    /// The next pin to set.
+    pub fn poll_pin(&mut self) -> Option<PinWrite> {
+        self.pins.pop_front()
+    }
+
     /// The machine's pace has been measured.
     pub fn calibrate(&mut self, now: Timestamp, fuel_per_ms: u64) {
         self.runner.calibrate(fuel_per_ms);
@@ -250,6 +259,7 @@ impl Hub {
                 Local::FrontDoor(broker) => broker.publish(&message),
                 Local::Broker(queue) => queue.push_back(ToBroker::Publish(message)),
             },
+            Effect::SetPin(write) => self.pins.push_back(write),
             Effect::Ack(to) => match &mut self.local {
                 Local::FrontDoor(broker) => broker.ack(to),
                 Local::Broker(queue) => queue.push_back(ToBroker::Ack(to)),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tidegate_core::Input;
 use tidegate_core::limits::Caps;
+use tidegate_core::pins::Pins;
 use tidegate_core::release::{self as core, ExamineId, Examined, Refusal, Settled};
 use tidegate_core::topic::Topic;
 use tidegate_release::chunks::Reassembly;
@@ -69,6 +70,7 @@ pub struct Desk {
     files: Files,
     identity: Identity,
     caps: Caps,
+    pins: Arc<Pins>,
     trust: Option<Trust>,
     gateway: Name,
     groups: BTreeSet<Name>,
@@ -87,17 +89,19 @@ pub struct Setting {
     pub gateway: Name,
     pub groups: BTreeSet<Name>,
     pub caps: Caps,
+    pub pins: Arc<Pins>,
     /// As it was installed by hand or came later; none: nothing is accepted.
     pub trust: Option<Trust>,
 }
 
 impl Desk {
     pub fn new(files: Files, identity: Identity, setting: Setting) -> Desk {
-        let Setting { gateway, groups, caps, trust } = setting;
+        let Setting { gateway, groups, caps, pins, trust } = setting;
         Desk {
             files,
             identity,
             caps,
+            pins,
             trust,
             gateway,
             groups,

@@ -69,9 +69,9 @@ pub fn open(
     let name = |text: &str| Name::new(text).map_err(|error| anyhow::anyhow!("{text:?} {error}"));
     let groups: BTreeSet<Name> =
         settings.groups.iter().map(|group| name(group)).collect::<Result<_, _>>()?;
-    let caps = settings.board.host.caps;
+    let (caps, pins) = (settings.board.host.caps, settings.board.pin_names());
     let is_trusting = trust.is_some();
-    let setting = Setting { gateway: name(&settings.id)?, groups, caps, trust };
+    let setting = Setting { gateway: name(&settings.id)?, groups, caps, pins, trust };
     let blobs = files.blobs();
     let mut desk = Desk::new(files.clone(), identity, setting);
     let mut registered = Registered {

@@ -1,6 +1,7 @@
 //! One file a command. A command reads its own arguments, prints its result to standard output and
 //! everything else to standard error.
 
+pub mod board;
 pub mod build;
 pub mod demo;
 pub mod history;
@@ -43,6 +44,7 @@ pub const COMMANDS: &[Command] = &[
     history::COMMAND,
     rollback::COMMAND,
     remove::COMMAND,
+    board::COMMAND,
     plan::COMMAND,
     outbox::COMMAND,
     receive::COMMAND,

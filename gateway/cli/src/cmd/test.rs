@@ -29,7 +29,8 @@ golden.json is a list of events and what must come of each, in order:
       \"expect\": [ { \"publish\": { \"topic\": \"devices/a/cmd\", \"payload\": \"{\\\"fan\\\":\\\"on\\\"}\" } } ] },
     { \"topic\": \"devices/a/telemetry\", \"payload_json\": { \"temp\": 20 }, \"expect\": [] },
     { \"topic\": \"devices/a/telemetry\", \"payload\": \"no json\", \"expect\": [ \"fails\" ] } ]
-A record is { \"send\": { \"stream\": \"alerts\", \"payload\": \"..\" } }.
+A record is { \"send\": { \"stream\": \"alerts\", \"payload\": \"..\" } }, a pin that is set
+{ \"pin\": { \"name\": \"relay1\", \"on\": true } }. Pins are those of the board, all of them off at each event.
 
 Options:
   --board BOARD    the board whose limits count: a name or a file (default: dev)
@@ -68,6 +69,7 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
     let mut instance = load(&module, manifest, &board.host.caps, 0)
         .map_err(|error| Failure::data(format!("{}: {error}", path.display())))?;
     instance.set_streams(streams);
+    instance.set_pins(board.pin_names());
     let mut failed = 0;
     for (number, case) in golden.cases.iter().enumerate() {
         let result = check_golden(&mut instance, number, &as_tried(case));
@@ -106,6 +108,7 @@ fn as_tried(case: &Case) -> GoldenCase<'_> {
     let expect = case.expect.iter().map(|expect| match expect {
         Expect::Publish { topic, payload } => GoldenExpect::Publish { topic, payload },
         Expect::Send { stream, payload } => GoldenExpect::Send { stream: stream.as_str(), payload },
+        Expect::Pin { name, on } => GoldenExpect::Pin { name: name.as_str(), on: *on },
         Expect::Nothing => GoldenExpect::Nothing,
         Expect::Fails => GoldenExpect::Fails,
     });

@@ -102,7 +102,8 @@ impl Gateway {
         let lasting =
             Lasting { writes: result.writes, version: result.version, sends: result.sends };
         let lasts = self.commit_event(&name, event, lasting);
-        self.react_when(self.deployments.react(id), &name, event, result.publishes, lasts);
+        let react = self.deployments.react(id);
+        self.react_when(react, &name, event, (result.publishes, result.pins), lasts);
         let failure = match result.verdict {
             Verdict::Failed(failure) => Some(failure),
             Verdict::Done | Verdict::Retry => None,

@@ -357,6 +357,7 @@ impl Gateway {
             fuel: result.fuel_used,
             publishes: result.publishes.clone(),
             sends: sends.map(|s| (self.stream_name(s.stream), Arc::clone(&s.payload))).collect(),
+            pins: self.pin_names(&result.pins),
             writes: u32::try_from(result.writes.len()).unwrap_or(u32::MAX),
             failed,
         };

@@ -12,6 +12,7 @@ use crate::time::WallTime;
 use crate::topic::{Filter, Topic};
 
 mod durable;
+mod pins;
 mod releases;
 
 fn manifest(name: &str, trigger: &str) -> Arc<Manifest> {
@@ -167,6 +168,7 @@ impl Bench {
             | Effect::Settle(_)
             | Effect::ListenUpstream(_)
             | Effect::TellUpstream(_) => unreachable!("releases.rs has the tests of these"),
+            Effect::SetPin(write) => format!("pin{}={}", write.pin.0, u8::from(write.on)),
             Effect::Commit(_)
             | Effect::Fetch(_)
             | Effect::Evict(_)

@@ -257,6 +257,7 @@ impl Bench {
                 write!(seen, "send{}{old} ", sending.record.seq)
             }
             Effect::Report(_)
+            | Effect::SetPin(_)
             | Effect::Check { .. }
             | Effect::Switch { .. }
             | Effect::Undeploy { .. }
