@@ -45,7 +45,8 @@ pub struct Wifi {
 /// # Errors
 /// Everything that is wrong with it, at once.
 pub fn read_provision(path: &Path) -> Result<Provision, Problems> {
-    let source = Source::open(path, "; `tidegate flash` writes it, boards/image/README.md shows one")?;
+    let source =
+        Source::open(path, "; `tidegate flash` writes it, boards/image/README.md shows one")?;
     let (provision, _) = source.read(|root| provision(&root))?;
     Ok(provision)
 }
@@ -120,12 +121,16 @@ fn wifi(table: &Table<'_>) -> Option<Wifi> {
             || !password.value.is_ascii()
             || !is_plain(password.value))
     {
-        password.place.wrong("must be 8 to 63 letters of ASCII without \" (WPA); leave it out for an open network");
+        password.place.wrong(
+            "must be 8 to 63 letters of ASCII without \" (WPA); leave it out for an open network",
+        );
     }
     if let Some(country) = &country
         && !(country.value.len() == 2 && country.value.bytes().all(|b| b.is_ascii_uppercase()))
     {
-        country.place.wrong(format!("{:?} is no country; use two letters such as \"DE\"", country.value));
+        country
+            .place
+            .wrong(format!("{:?} is no country; use two letters such as \"DE\"", country.value));
     }
     Some(Wifi {
         ssid: ssid?.value.to_owned(),

@@ -58,9 +58,7 @@ impl Provisioned {
         let (state, problems) = match self {
             Provisioned::Taken(_) => ("provisioned", Json::Null),
             Provisioned::AsBefore(_) => ("as-before", Json::Null),
-            Provisioned::Wrong { id: _, problems } => {
-                ("wrong", Json::texts(problems))
-            }
+            Provisioned::Wrong { id: _, problems } => ("wrong", Json::texts(problems)),
         };
         Json::Object(vec![
             ("gateway", Json::text(self.id())),

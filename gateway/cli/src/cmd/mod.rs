@@ -4,6 +4,7 @@
 pub mod board;
 pub mod build;
 pub mod demo;
+pub mod flash;
 pub mod history;
 pub mod keygen;
 pub mod new;
@@ -45,6 +46,7 @@ pub const COMMANDS: &[Command] = &[
     rollback::COMMAND,
     remove::COMMAND,
     board::COMMAND,
+    flash::COMMAND,
     plan::COMMAND,
     outbox::COMMAND,
     receive::COMMAND,
