@@ -214,3 +214,53 @@ fn quoted(text: &str) -> String {
 fn quoted_all(texts: &[String]) -> String {
     texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Provision {
+        Provision {
+            id: "gw-07".to_owned(),
+            groups: vec!["boilers".to_owned()],
+            listen: LISTEN.to_owned(),
+            ssh_keys: vec![format!("ssh-ed25519 AAAA{} me \\ you", "x".repeat(64))],
+            console_shell: true,
+            wifi: Some(Wifi {
+                ssid: "work: shop\\".to_owned(),
+                password: Some(Secret::new("eight: letters")),
+                country: "DE".to_owned(),
+            }),
+        }
+    }
+
+    fn read(text: &str) -> Result<Provision, String> {
+        let source = Source { file: "p".into(), text: text.to_owned() };
+        let read = source.read(|root| provision(&root)).map(|(provision, _)| provision);
+        read.map_err(|problems| problems.to_string())
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same() {
+        assert_eq!(read(&full().render()), Ok(full()));
+        let open = Provision { wifi: None, ssh_keys: Vec::new(), ..full() };
+        assert_eq!(read(&open.render()), Ok(open));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        #[track_caller]
+        fn check(text: &str, expect: &str) {
+            let problems = read(text).expect_err(text);
+            assert!(problems.contains(expect), "{problems}");
+        }
+        check("", "id: is missing");
+        check("id = \"GW\"", "p:1: id: \"GW\" is not an id");
+        check("id = \"a\"\nlisten = \"1883\"", "p:2: listen: \"1883\" is no address");
+        check("id = \"a\"\nssh_keys = [\"ssh-ed25519 x\"]", "is no public ssh key");
+        check("id = \"a\"\nssh_keys = [\"-----BEGIN OPENSSH PRIVATE KEY-----\"]", "is the secret key");
+        check("id = \"a\"\n[wifi]\nssid = \"s\"\npassword = \"short\"\ncountry = \"DE\"", "8 to 63");
+        check("id = \"a\"\n[wifi]\nssid = \"a\\nb\"\ncountry = \"DE\"", "control characters");
+        check("id = \"a\"\n[wifi]\nssid = \"s\"\ncountry = \"de\"", "is no country");
+    }
+}

@@ -192,3 +192,6 @@ fn show(board: &str) {
 fn lines(problems: &tidegate_config::Problems) -> Vec<String> {
     problems.0.iter().map(ToString::to_string).collect()
 }
+
+#[cfg(test)]
+mod tests;
