@@ -82,7 +82,7 @@ fn settings(root: &Table<'_>, folder: &Path) -> Option<Settings> {
     let entries = handlers
         .into_iter()
         .map(|(handler, _)| match module_problem(&handler, &host) {
-            None => HandlerEntry::Ready(handler),
+            None => HandlerEntry::Ready(Box::new(handler)),
             Some(problem) => {
                 root.mention(problem.clone());
                 HandlerEntry::Broken {

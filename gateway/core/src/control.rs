@@ -57,10 +57,24 @@ impl Control {
         !self.targets.is_empty()
     }
 
+    /// Our own name, once the registry is there.
+    pub fn gateway(&self) -> Option<&str> {
+        self.targets.first().map(String::as_str)
+    }
+
+    /// The handler whose log lines somebody asks for.
+    pub fn follows<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        let (target, what) = topic.strip_prefix(PREFIX)?.split_once('/')?;
+        let handler = what.strip_prefix("follow/")?;
+        let is_ours = self.targets.iter().any(|own| own == target);
+        // No handler has a longer name.
+        (is_ours && (1..=32).contains(&handler.len())).then_some(handler)
+    }
+
     /// What to subscribe to at a broker: orders and trust for us. Chunks are asked for when they are missing.
     pub fn filters(&self) -> Vec<Filter> {
         let each = self.targets.iter().flat_map(|target| {
-            ["release/+", "invoke/+", "trust", "report"]
+            ["release/+", "invoke/+", "follow/+", "trust", "report"]
                 .map(|kind| format!("{PREFIX}{target}/{kind}"))
         });
         each.filter_map(|filter| Filter::new(&filter).ok()).collect()
@@ -144,6 +158,12 @@ mod tests {
         assert_eq!(control.end(ids[3]), Some(Ticket(3)));
         assert_eq!(control.end(ids[3]), None);
         check(&control, "tidegate/1/blob/00/0", 1, Wanted::Yes);
-        assert_eq!(control.filters().len(), 8);
+        assert_eq!(control.filters().len(), 10);
+        assert_eq!(control.follows("tidegate/1/gw-1/follow/p"), Some("p"));
+        for topic in
+            ["tidegate/1/gw-2/follow/p", "tidegate/1/gw-1/follow/", "tidegate/1/gw-1/logs/p"]
+        {
+            assert_eq!(control.follows(topic), None, "{topic}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::job::{Event, EventOutcome, HandlerId, Verdict};
+use crate::job::{Event, EventOutcome, Failure, HandlerId, Verdict};
 use crate::manifest::{Manifest, React};
 use crate::pins::PIN_TOPICS;
 use crate::release::Figures;
@@ -17,6 +17,8 @@ use crate::topic::Filter;
 pub struct HandlerCounters {
     pub events: u64,
     pub failed: u64,
+    /// Of these, stopped at the deadline.
+    pub deadline_misses: u64,
     pub retried: u64,
     /// Failed without a run, because the handler was in quarantine.
     pub skipped: u64,
@@ -68,6 +70,7 @@ impl Deployments {
         Figures {
             events: handler.counters.events,
             failed: handler.counters.failed,
+            deadline_misses: handler.counters.deadline_misses,
             fuel: handler.counters.fuel,
             p99_us: p99_us.unwrap_or(0),
             memory_kib: handler.memory_kib,
@@ -131,6 +134,8 @@ impl Deployments {
         counters.events += 1;
         counters.retried += u64::from(event.attempt > 0);
         counters.failed += u64::from(matches!(result.verdict, Verdict::Failed(_)));
+        let is_late = matches!(result.verdict, Verdict::Failed(Failure::Deadline));
+        counters.deadline_misses += u64::from(is_late);
         counters.publishes += result.publishes.len() as u64;
         counters.pins += result.pins.len() as u64;
         counters.fuel += result.fuel_used;

@@ -11,6 +11,7 @@ use crate::control::Control;
 use crate::deploy::{Deployments, HandlerCounters};
 use crate::drops::Drops;
 use crate::effect::{DropReason, Effect, Report};
+use crate::follow::Follows;
 use crate::input::Input;
 use crate::intake::Intake;
 use crate::job::HandlerId;
@@ -29,6 +30,7 @@ use crate::time::Timestamp;
 
 mod durable;
 mod handlers;
+mod logs;
 mod messages;
 mod pins;
 mod releases;
@@ -72,6 +74,7 @@ pub struct Gateway {
     schedule: Schedule,
     deployments: Deployments,
     control: Control,
+    follows: Follows,
     releases: Releases,
     /// Lines that change hands when their job has ended.
     pending: BTreeMap<HandlerId, Pending>,
@@ -109,6 +112,7 @@ impl Gateway {
             schedule: Schedule::new(limits),
             deployments: Deployments::default(),
             control: Control::default(),
+            follows: Follows::default(),
             releases: Releases::new(limits.failures_max),
             pending: BTreeMap::new(),
             fuel_per_ms: None,

@@ -12,6 +12,7 @@ mod commits;
 mod control;
 mod deploy;
 mod drops;
+mod follow;
 mod intake;
 mod local;
 mod outbox;

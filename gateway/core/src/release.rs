@@ -1,6 +1,7 @@
 //! A release: a pushed version of a handler, as far as the core knows it. Who signed it and whether it is for this
 //! gateway was decided before it came here.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -213,7 +214,7 @@ pub enum Stage {
     /// When the handler is gone.
     Removed,
     /// When an event that a person sent has ended.
-    Invoked(Invoked),
+    Invoked(Box<Invoked>),
     /// When the daemon restarted too often and runs no handlers.
     SafeMode,
 }
@@ -263,6 +264,8 @@ pub struct FailedEvent {
 pub struct Figures {
     pub events: u64,
     pub failed: u64,
+    /// Of these, stopped at the deadline.
+    pub deadline_misses: u64,
     pub fuel: u64,
     /// 99th percentile of an event's time; 0 while the pace is not measured.
     pub p99_us: u64,

@@ -148,7 +148,6 @@ struct Entry {
     running: Option<Version>,
     previous: Option<Arc<Release>>,
     doing: Doing,
-    trial: Option<Trial>,
     /// The newest order that came meanwhile.
     next: Option<Order>,
     /// What was said last.
@@ -171,7 +170,6 @@ impl Entry {
             running: None,
             previous: None,
             doing: Doing::Nothing,
-            trial: None,
             next: None,
             said: None,
         }
@@ -195,6 +193,8 @@ impl Entry {
 pub struct Releases {
     names: BTreeMap<Arc<str>, Entry>,
     ids: BTreeMap<HandlerId, Arc<str>>,
+    /// Lines on probation: looked at after every job, and mostly empty.
+    trials: BTreeMap<HandlerId, Trial>,
     asks: VecDeque<Ask>,
     /// Rows written so far, and the state version of the registry.
     version: u64,
@@ -219,10 +219,6 @@ impl Releases {
 
     pub fn is_safe_mode(&self) -> bool {
         self.safe
-    }
-
-    fn entry(&self, handler: HandlerId) -> Option<&Entry> {
-        self.names.get(self.ids.get(&handler)?)
     }
 
     fn entry_mut(&mut self, handler: HandlerId) -> Option<(Arc<str>, &mut Entry)> {
@@ -360,7 +356,7 @@ impl Releases {
             return;
         };
         entry.running = Some(version.clone());
-        entry.trial = None;
+        self.trials.remove(&handler);
         let on_trial = matches!(&why, Why::Offered | Why::Started { on_trial: true });
         match (&version, why) {
             (Version::Pushed(release), _) if on_trial => {
@@ -370,7 +366,7 @@ impl Releases {
                     events_of: release.probation.events,
                     left_ms: trial.left_ms(now),
                 };
-                entry.trial = Some(trial);
+                self.trials.insert(handler, trial);
                 self.say_of(&name, &version, stage);
             }
             (_, Why::TakenBack { broken, refusal, last }) => {

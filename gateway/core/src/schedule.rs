@@ -236,7 +236,9 @@ impl Schedule {
         } else {
             left.rev().for_each(|event| line.waiting.push_front(event));
         }
-        for event in &outcome.events {
+        // Whether a handler is quarantined depends on its devices, not on what a person tries.
+        let ours = outcome.job.events.iter().zip(&outcome.events);
+        for (_, event) in ours.filter(|(event, _)| event.invoke.is_none()) {
             match &event.verdict {
                 Verdict::Done => {
                     finished.released |= line.quarantines > 0;
@@ -248,8 +250,11 @@ impl Schedule {
         }
         // On trial, one failure is enough.
         let tolerated = if line.quarantines > 0 { 1 } else { self.limits.failures_max };
-        let failed = |event: &EventOutcome| matches!(event.verdict, Verdict::Failed(_));
-        if line.failures >= tolerated && outcome.events.iter().any(failed) {
+        let failed = |(event, outcome): (&Event, &EventOutcome)| {
+            event.invoke.is_none() && matches!(outcome.verdict, Verdict::Failed(_))
+        };
+        let mut ours = outcome.job.events.iter().zip(&outcome.events);
+        if line.failures >= tolerated && ours.any(failed) {
             let wait = (self.limits.quarantine_min_ms << line.quarantines.min(20))
                 .min(self.limits.quarantine_max_ms);
             let wait = Duration::from_millis(wait);

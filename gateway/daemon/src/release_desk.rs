@@ -227,6 +227,7 @@ impl Desk {
             Ok(
                 ControlTopic::Answer { .. }
                 | ControlTopic::Invoked { .. }
+                | ControlTopic::Follow { .. }
                 | ControlTopic::Logs { .. }
                 | ControlTopic::Gateway { .. },
             )

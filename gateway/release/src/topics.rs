@@ -19,10 +19,11 @@ pub const ROOT: &str = "tidegate/1/";
 /// | `tidegate/1/blob/<sha256>/<n>` | a chunk, retained |
 /// | `tidegate/1/<target>/release/<handler>` | an install or remove, retained |
 /// | `tidegate/1/<target>/invoke/<handler>` | an invoke |
+/// | `tidegate/1/<target>/follow/<handler>` | nothing: somebody wants its log lines for the next 30 s |
 /// | `tidegate/1/<target>/trust` | a trust file or a chain of them, retained |
 /// | `tidegate/1/<gateway>/handler/<handler>` | the gateway's answer, retained |
 /// | `tidegate/1/<gateway>/invoked/<handler>` | the gateway's answer to an invoke |
-/// | `tidegate/1/<gateway>/logs/<handler>` | what the handler logs |
+/// | `tidegate/1/<gateway>/logs/<handler>` | a line that the handler logs, as JSON, not signed: only while somebody follows |
 /// | `tidegate/1/<gateway>/gateway` | the gateway's report, retained |
 ///
 /// A target is a gateway's id or `group:` and a group's name.
@@ -34,6 +35,8 @@ pub enum ControlTopic {
     Release { target: Target, handler: Name },
     /// When it holds an invoke.
     Invoke { target: Target, handler: Name },
+    /// When somebody wants to see what the handler logs.
+    Follow { target: Target, handler: Name },
     /// When it holds trust files.
     Trust { target: Target },
     /// When it holds what became of a release.
@@ -77,6 +80,7 @@ fn parse(topic: &str) -> Option<ControlTopic> {
     Some(match second {
         "release" => ControlTopic::Release { target: target()?, handler: handler()? },
         "invoke" => ControlTopic::Invoke { target: target()?, handler: handler()? },
+        "follow" => ControlTopic::Follow { target: target()?, handler: handler()? },
         "trust" if third.is_none() => ControlTopic::Trust { target: target()? },
         "handler" => ControlTopic::Answer { gateway: gateway()?, handler: handler()? },
         "invoked" => ControlTopic::Invoked { gateway: gateway()?, handler: handler()? },
@@ -90,7 +94,7 @@ fn parse(topic: &str) -> Option<ControlTopic> {
 pub fn filters_of(me: &Me) -> Vec<String> {
     let groups = me.groups.iter().cloned().map(Target::Group);
     let targets = std::iter::once(Target::Gateway(me.gateway.clone())).chain(groups);
-    let ends = ["release/+", "invoke/+", "trust"];
+    let ends = ["release/+", "invoke/+", "follow/+", "trust"];
     targets.flat_map(|target| ends.map(|end| format!("{ROOT}{target}/{end}"))).collect()
 }
 
@@ -120,6 +124,7 @@ impl fmt::Display for ControlTopic {
             ControlTopic::Blob { digest, n } => write!(f, "blob/{digest}/{n}"),
             ControlTopic::Release { target, handler } => write!(f, "{target}/release/{handler}"),
             ControlTopic::Invoke { target, handler } => write!(f, "{target}/invoke/{handler}"),
+            ControlTopic::Follow { target, handler } => write!(f, "{target}/follow/{handler}"),
             ControlTopic::Trust { target } => write!(f, "{target}/trust"),
             ControlTopic::Answer { gateway, handler } => write!(f, "{gateway}/handler/{handler}"),
             ControlTopic::Invoked { gateway, handler } => write!(f, "{gateway}/invoked/{handler}"),
@@ -155,7 +160,11 @@ mod tests {
                 ControlTopic::Release { target: one.clone(), handler: h() },
                 "gw-01/release/overheat".into(),
             ),
-            (ControlTopic::Invoke { target: one, handler: h() }, "gw-01/invoke/overheat".into()),
+            (
+                ControlTopic::Invoke { target: one.clone(), handler: h() },
+                "gw-01/invoke/overheat".into(),
+            ),
+            (ControlTopic::Follow { target: one, handler: h() }, "gw-01/follow/overheat".into()),
             (ControlTopic::Trust { target: group }, "group:boilers/trust".into()),
             (ControlTopic::Answer { gateway: g(), handler: h() }, "gw-01/handler/overheat".into()),
             (ControlTopic::Invoked { gateway: g(), handler: h() }, "gw-01/invoked/overheat".into()),
@@ -178,7 +187,8 @@ mod tests {
         let groups = [name("west"), name("boilers")].into();
         let me = Me { gateway: name("gw-01"), groups, fleet: name("coast") };
         let of = |target: &str| {
-            ["release/+", "invoke/+", "trust"].map(|end| format!("tidegate/1/{target}/{end}"))
+            ["release/+", "invoke/+", "follow/+", "trust"]
+                .map(|end| format!("tidegate/1/{target}/{end}"))
         };
         let expect = ["gw-01", "group:boilers", "group:west"].map(of).concat();
         assert_eq!(filters_of(&me), expect);

@@ -25,6 +25,8 @@ pub struct House {
     _broker: Option<Mosquitto>,
     /// Where clients go.
     pub address: SocketAddr,
+    /// Where persons go, when that is not the same.
+    pub upstream: Option<SocketAddr>,
     seq: u64,
     _trust: Scratch,
 }
@@ -38,6 +40,17 @@ impl House {
     pub fn start_with(handlers: &[Handler], more: &str) -> House {
         let address = ports::free();
         House::start_at(&Local::Listen(address), address, None, handlers, more)
+    }
+
+    /// With its own front door for devices, and a broker upstream, where persons are.
+    pub fn start_below() -> House {
+        let upstream = Mosquitto::start();
+        let (address, up) = (ports::free(), upstream.address);
+        let more = format!("\n[uplink]\nbroker = \"mqtt://{up}\"\ninsecure = true\n");
+        let mut house =
+            House::start_at(&Local::Listen(address), address, Some(upstream), &[], &more);
+        house.upstream = Some(up);
+        house
     }
 
     /// Behind a broker that was there before.
@@ -60,7 +73,16 @@ impl House {
         let daemon = Daemon::spawn_with(local, handlers, &Placement::default(), &more);
         daemon.wait_until_ready(handlers);
         let pusher = Pusher::connect(address, GATEWAY);
-        House { daemon, fleet, pusher, _broker: broker, address, seq: 0, _trust: trust }
+        House {
+            daemon,
+            fleet,
+            pusher,
+            _broker: broker,
+            address,
+            upstream: None,
+            seq: 0,
+            _trust: trust,
+        }
     }
 
     pub fn next_seq(&mut self) -> u64 {

@@ -1,8 +1,10 @@
 //! Handlers pushed over MQTT into the real daemon.
 
 mod cuts;
+mod desk;
 mod house;
 mod malicious;
+mod many;
 mod refused;
 mod taken_back;
 mod tool;

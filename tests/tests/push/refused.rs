@@ -66,6 +66,19 @@ fn who_it_is_for_stands_in_the_signature() {
 }
 
 #[test]
+fn a_pin_that_the_board_has_not_is_not_promised() {
+    let mut house = House::start();
+    let handler = says("p", "one");
+    let mut order = house.order(&handler, "1");
+    if let What::Install(install) = &mut order.what {
+        install.grants.pins = vec![name("relay1")];
+    }
+    let envelope = house.fleet.sign(&order);
+    house.pusher.push(&order, &envelope, &[&handler.module]);
+    house.pusher.wait_for_code("pins");
+}
+
+#[test]
 fn what_the_board_does_not_allow_is_not_even_taken_in() {
     let mut house = House::start();
     let handler = says("p", "one");

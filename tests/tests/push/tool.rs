@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use tidegate_tests::handlers::Handler;
 use tidegate_tests::mqtt::Client;
 use tidegate_tests::programs;
 use tidegate_tests::scratch::Scratch;
@@ -11,22 +12,26 @@ use tidegate_tests::scratch::Scratch;
 use crate::house::{GATEWAY, House, says};
 
 /// Somebody at a desk, with the fleet's key.
-struct Person {
-    scratch: Scratch,
-    broker: SocketAddr,
+pub struct Person {
+    pub scratch: Scratch,
+    pub broker: SocketAddr,
 }
 
 impl Person {
-    fn new(house: &House) -> Person {
+    pub fn new(house: &House) -> Person {
         let scratch = Scratch::new("person");
         scratch.write("ops.key", house.fleet.key.to_plain_file().as_bytes());
         scratch.write("trust", house.fleet.trust());
-        Person { scratch, broker: house.address }
+        Person { scratch, broker: house.upstream.unwrap_or(house.address) }
     }
 
     /// A handler that answers with `word`, and passes after one event or a second.
-    fn writes(&self, word: &str, version: &str) {
-        let handler = says("echo", word);
+    pub fn writes(&self, word: &str, version: &str) {
+        self.writes_handler(&says("echo", word), version);
+    }
+
+    /// The same of any handler.
+    pub fn writes_handler(&self, handler: &Handler, version: &str) {
         let toml = format!(
             "{}\n[probation]\nevents = 1\nuptime_s = 1\n",
             handler.manifest().replace("\"1.0.0\"", &format!("{version:?}"))
@@ -35,19 +40,23 @@ impl Person {
         self.scratch.write("module.wasm", &handler.module);
     }
 
-    fn types(&self, args: &[&str]) -> Output {
-        Command::new(programs::tidegate())
+    pub fn types(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("it starts")
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(programs::tidegate());
+        command
             .args(args)
             .current_dir(self.scratch.path())
             .env("XDG_STATE_HOME", self.scratch.path().join("state"))
             .env("TIDEGATE_TRUST", "trust")
-            .env("TIDEGATE_BROKER", format!("mqtt://{}", self.broker))
-            .output()
-            .expect("it starts")
+            .env("TIDEGATE_BROKER", format!("mqtt://{}", self.broker));
+        command
     }
 
     #[track_caller]
-    fn does(&self, args: &[&str]) -> String {
+    pub fn does(&self, args: &[&str]) -> String {
         let output = self.types(args);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{args:?}: {stderr}");
@@ -55,13 +64,13 @@ impl Person {
     }
 
     #[track_caller]
-    fn signs(&self, args: &[&str]) -> Value {
+    pub fn signs(&self, args: &[&str]) -> Value {
         let signed = [args, &["--key", "ops.key", "--to", GATEWAY, "--yes", "--json"]].concat();
         serde_json::from_str(&self.does(&signed)).expect("one object")
     }
 
     #[track_caller]
-    fn status(&self) -> Value {
+    pub fn status(&self) -> Value {
         serde_json::from_str(&self.does(&["status", "--to", GATEWAY, "--json"])).expect("one line")
     }
 }

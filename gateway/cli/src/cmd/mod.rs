@@ -6,7 +6,9 @@ pub mod build;
 pub mod demo;
 pub mod flash;
 pub mod history;
+pub mod invoke;
 pub mod keygen;
+pub mod logs;
 pub mod new;
 pub mod outbox;
 pub mod plan;
@@ -45,6 +47,8 @@ pub const COMMANDS: &[Command] = &[
     history::COMMAND,
     rollback::COMMAND,
     remove::COMMAND,
+    logs::COMMAND,
+    invoke::COMMAND,
     board::COMMAND,
     flash::COMMAND,
     plan::COMMAND,

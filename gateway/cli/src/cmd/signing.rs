@@ -209,7 +209,7 @@ pub(super) fn timeout(args: &Args) -> Result<u64, Failure> {
 }
 
 /// Every key must be one that counts, and enough of them.
-fn check_keys(trust: &Trust, keys: &[SecretKey]) -> Result<(), Failure> {
+pub(super) fn check_keys(trust: &Trust, keys: &[SecretKey]) -> Result<(), Failure> {
     let role = &trust.content().release;
     for key in keys {
         let id = key.id();

@@ -65,6 +65,7 @@ async fn listen(
                     | ControlTopic::Trust { .. }
                     | ControlTopic::Answer { .. }
                     | ControlTopic::Invoked { .. }
+                    | ControlTopic::Follow { .. }
                     | ControlTopic::Logs { .. }
                     | ControlTopic::Gateway { .. },
                 )

@@ -68,6 +68,11 @@ impl Gateways {
         self.pins.contains_key(gateway)
     }
 
+    /// The key of a gateway, when it is known.
+    pub fn key(&self, gateway: &Name) -> Option<&PublicKey> {
+        self.pins.get(gateway).map(|pin| &pin.key)
+    }
+
     /// Takes a message. Nothing: it is none of a gateway's.
     ///
     /// # Errors

@@ -4,13 +4,14 @@
 //! In reading order: `targets` (for whom), `package` and `golden_file` (what), `diff` (what changes), `seq` and `sign` (as which, by
 //! whom),
 //! `course` (how far it is: no IO), `gateways` (whose answers are believed), `session` (the broker's side), `progress`
-//! (what people see), `outcome` (what came of it).
+//! (what people see), `outcome` (what came of it); `invoking` (one event, from here).
 
 pub mod clean;
 pub mod course;
 pub mod diff;
 pub mod gateways;
 pub mod golden_file;
+pub mod invoking;
 pub mod outcome;
 pub mod package;
 pub mod progress;

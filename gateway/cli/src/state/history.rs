@@ -44,6 +44,19 @@ impl PushedWhat {
 }
 
 impl State {
+    /// A number for an event that is sent to a handler: higher than the last one of this machine, and, as far as clocks
+    /// are right, of all others. It is written down before it is used.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn next_invoke(&self, fleet: &Name, handler: &Name, unix_s: u64) -> Result<u64, Failure> {
+        let path = self.path(&["invoked", fleet.as_str(), handler.as_str()]);
+        let last = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u64>().ok());
+        let seq = unix_s.max(last.map_or(0, |last| last.saturating_add(1)));
+        put(&path, format!("{seq}\n").as_bytes())?;
+        Ok(seq)
+    }
+
     /// Adds a push. Before it is sent: a seq that was used is not used again.
     ///
     /// # Errors

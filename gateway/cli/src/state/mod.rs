@@ -5,6 +5,7 @@
 //!   gateways/<gateway>.pub             the key that its answers must be signed with
 //!   gateways/<gateway>.seen            the last answer's counter, by handler: older ones are replays
 //!   pushed/<fleet>/<handler>           one line of JSON a push: see [`history`]
+//!   invoked/<fleet>/<handler>          the last number that an event of a person's had, decimal
 //!   orders/<digest>, blobs/<sha256>    what was pushed, to push it again
 //! ```
 

@@ -267,3 +267,27 @@ fn mistakes_in_a_handlers_file_stop_the_start() {
         ]
     );
 }
+
+#[test]
+fn pins_that_the_board_has_not_are_warned_of() {
+    let folder = Folder::new("odd-pins");
+    folder.handler("h", "pump");
+    let manifest = std::fs::read_to_string(folder.path.join("h/handler.toml")).unwrap();
+    let more = "[[trigger]]\ngpio = \"buton1\"\n[grants]\ngpio = [\"relay1\", \"horn\"]\n";
+    folder.write("h/handler.toml", manifest + more);
+    let text = format!("{}[[handler]]\npath = \"h\"\n", GATEWAY.replace("\"dev\"", "\"pi-4\""));
+    folder.write("gateway.toml", text);
+    let settings = read_gateway(&folder.path.join("gateway.toml")).unwrap();
+    assert_eq!(
+        folder.show(&settings.warnings),
+        r#"
+gateway.toml:6: handler[0].path: its handler pump waits for the pin "buton1", which the board pi-4 has not: it never comes; did you mean "button1"?
+gateway.toml:6: handler[0].path: its handler pump uses the pin "horn", which the board pi-4 has not: the handler is told so; add horn to [pins] in a copy of its file
+"#
+        .trim_matches('\n')
+    );
+    assert_eq!(
+        settings.board.pin_names().find("relay1").map(|(id, pin)| (id.0, pin.is_output)),
+        Some((2, true))
+    );
+}

@@ -208,3 +208,32 @@ handler.toml:10: probation.event: is not a key here; did you mean `events`?
     };
     assert_eq!(read(written), expect);
 }
+
+#[test]
+fn pins_wake_and_are_granted_by_name() {
+    check_more(
+        "h-pins",
+        r#"[[trigger]]
+gpio = "button1"
+[[trigger]]
+gpio = "button1"
+[[trigger]]
+gpio = "Button"
+[[trigger]]
+gpio = "b2"
+mqtt = "a"
+[[trigger]]
+mqtt = "$pin/b3"
+[grants]
+gpio = ["relay1", "gpiochip0/17", 17]
+"#,
+        r#"
+handler.toml:10: trigger[2].gpio: "button1" is a trigger already; remove one of the two
+handler.toml:12: trigger[3].gpio: "Button" is no pin's name: use 1 to 32 of a-z, 0-9 and `-`, as in the board's [pins]
+handler.toml:14: trigger[4].gpio: stands beside mqtt; make a [[trigger]] of each
+handler.toml:17: trigger[5].mqtt: is how pins are known inside; write gpio = "button1"
+handler.toml:19: grants.gpio[1]: "gpiochip0/17" is no pin's name: use 1 to 32 of a-z, 0-9 and `-`, as in the board's [pins]
+handler.toml:19: grants.gpio[2]: must be a string, not a whole number; for example gpio = ["relay1"]
+"#,
+    );
+}

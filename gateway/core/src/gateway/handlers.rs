@@ -37,7 +37,9 @@ impl Gateway {
 
     pub(super) fn handle_outcome(&mut self, now: Timestamp, outcome: Outcome) {
         let id = outcome.job.handler;
-        if !self.releases.is_on_trial(id) {
+        // What a person tries out says nothing about a release.
+        let is_invoked = outcome.job.events.iter().any(|event| event.invoke.is_some());
+        if !self.releases.is_on_trial(id) || is_invoked {
             self.finish(now, outcome);
         } else if let Some((outcome, judged)) = self.judge_failed(outcome) {
             let is_done = outcome.events.iter().any(|event| matches!(event.verdict, Verdict::Done));
@@ -72,6 +74,10 @@ impl Gateway {
             self.report(Report::HandlerQuarantined { handler: id, wait_ms, last });
             for event in self.schedule.drain(id) {
                 self.intake.give(&event.message);
+                if let Some(invoke) = event.invoke {
+                    self.tell_skipped(id, invoke);
+                    continue;
+                }
                 self.skip(id, &event.message, event.ticket);
                 self.end_if_large();
             }
@@ -91,13 +97,15 @@ impl Gateway {
                 return None;
             }
         }
-        self.deployments.count_event(id, event, &result);
+        if event.invoke.is_none() {
+            self.deployments.count_event(id, event, &result);
+        }
         let Some(name) = self.deployments.name(id).cloned() else {
             self.end(event.ticket, false);
             return None;
         };
         for line in result.logs {
-            self.report(Report::HandlerLog { handler: id, line });
+            self.log(id, line);
         }
         let lasting =
             Lasting { writes: result.writes, version: result.version, sends: result.sends };

@@ -1,5 +1,6 @@
 //! Releases: control messages in, answers out, and what a line goes through when it changes hands.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -13,6 +14,7 @@ use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, QoS};
 use crate::release::{Answer, ExamineId, Examined, Invoked, Refusal, Registered, Stage, Version};
 use crate::releases::{Ask, Configured, Judged, REGISTRY, told};
+use crate::schedule::Phase;
 use crate::time::Timestamp;
 use crate::topic::Topic;
 
@@ -26,6 +28,10 @@ pub(super) enum Pending {
 impl Gateway {
     /// A control message: never a handler's.
     pub(super) fn handle_control(&mut self, message: Message, ack: Option<AckTo>) {
+        if let Some(handler) = self.control.follows(message.topic.as_str()) {
+            self.follows.handle_request(self.now, handler);
+            return self.effects.extend(ack.map(Effect::Ack));
+        }
         let refused = match self.control.wants(message.topic.as_str(), message.bytes()) {
             Wanted::Yes => None,
             Wanted::No => return self.effects.extend(ack.map(Effect::Ack)),
@@ -95,7 +101,10 @@ impl Gateway {
             }
             Examined::Invoke { handler, rank, digest, mut message, invoke } => {
                 message.at = self.outbox.boots().wall_at(self.now);
-                self.releases.handle_invoke(handler, rank, digest, message, invoke);
+                let name = Arc::clone(&handler);
+                if !self.releases.handle_invoke(handler, rank, digest, message, invoke) {
+                    self.releases.handle_again(self.now, &name);
+                }
             }
             Examined::Again { handler } => self.releases.handle_again(self.now, &handler),
             Examined::Asked => self.releases.handle_asked(self.now),
@@ -311,7 +320,7 @@ impl Gateway {
         self.deployments.count_event(handler, event, result);
         let (event_id, failure) = (event.id, failure.clone());
         for line in core::mem::take(&mut result.logs) {
-            self.report(Report::HandlerLog { handler, line });
+            self.log(handler, line);
         }
         self.report(Report::EventFailed { handler, event_id, failure });
         self.schedule.put_back(outcome.job);
@@ -328,12 +337,21 @@ impl Gateway {
 
     /// An event that a person sends, at the end of the line like any other.
     fn invoke(&mut self, handler: HandlerId, message: Message, invoke: Invoke) {
+        if matches!(self.schedule.phase(handler), Some(Phase::Quarantined(_))) {
+            return self.tell_skipped(handler, invoke);
+        }
         let message = Arc::new(message);
         self.intake.take(&message);
         let id = self.schedule.next_event_id();
         let (ticket, invoke) = (None, Some(invoke));
         let event = Event { id, message, ticket, attempt: 0, first: false, invoke };
         self.schedule.push(handler, event);
+    }
+
+    /// A person's event found its handler in quarantine.
+    pub(super) fn tell_skipped(&mut self, handler: HandlerId, invoke: Invoke) {
+        let verdict = Verdict::Failed(Failure::Quarantined);
+        self.tell_invoked(handler, invoke, &EventOutcome { verdict, ..EventOutcome::default() });
     }
 
     /// Tells what came of an event that a person sent. A dry one leaves nothing else behind.
@@ -361,7 +379,7 @@ impl Gateway {
             writes: u32::try_from(result.writes.len()).unwrap_or(u32::MAX),
             failed,
         };
-        self.releases.answer(name, None, Stage::Invoked(invoked));
+        self.releases.answer(name, None, Stage::Invoked(Box::new(invoked)));
     }
 
     /// Probations whose time is over.

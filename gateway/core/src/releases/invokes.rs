@@ -16,7 +16,7 @@ pub const INVOKES: &str = "invoke/";
 const WAITING_MAX: usize = 16;
 
 impl Releases {
-    /// A person sends an event.
+    /// A person sends an event. False when it is refused.
     pub fn handle_invoke(
         &mut self,
         name: Arc<str>,
@@ -24,23 +24,26 @@ impl Releases {
         digest: Digest,
         message: Message,
         invoke: Invoke,
-    ) {
+    ) -> bool {
         let running = self.names.get(&name).filter(|entry| entry.running.is_some());
         let Some(handler) = running.map(|entry| entry.id) else {
             let text =
                 format!("no handler {name} runs here; `tidegate status` lists those that do");
             let refusal = Refusal::new("no-such-handler", text);
-            return self.answer(name, Some((rank, digest)), Stage::Rejected(refusal));
+            self.answer(name, Some((rank, digest)), Stage::Rejected(refusal));
+            return false;
         };
         if self.invokes.len() >= WAITING_MAX {
             let refusal = Refusal::new("busy", String::from("too many events wait; send it again"));
-            return self.answer(name, Some((rank, digest)), Stage::Rejected(refusal));
+            self.answer(name, Some((rank, digest)), Stage::Rejected(refusal));
+            return false;
         }
         let row = Row { phase: RowPhase::None, ..Row::first((rank, digest)) }.encode();
         self.version += 1;
         let (key, version) = (Arc::from(format!("{INVOKES}{name}")), self.version);
         self.asks.push_back(Ask::Record { key, row, version });
         self.invokes.push_back((version, handler, message, invoke));
+        true
     }
 
     /// Rows up to this one are durable: what waited for them runs.

@@ -47,7 +47,9 @@ impl Releases {
                 let row = row_of(entry, rank, digest);
                 (row.phase, row.tries) = (RowPhase::Removed, 0);
                 (row.running, row.previous) = (None, None);
-                (entry.previous, entry.trial) = (None, None);
+                entry.previous = None;
+                let handler = entry.id;
+                self.trials.remove(&handler);
                 let record = self.record(name);
                 self.wait(name, record, Then::Remove);
             }
@@ -66,7 +68,7 @@ impl Releases {
             return;
         };
         // What has not passed its own probation is nothing to come back to.
-        if entry.trial.is_none() {
+        if !self.trials.contains_key(&entry.id) {
             entry.previous = match &entry.running {
                 Some(Version::Pushed(running)) => Some(Arc::clone(running)),
                 Some(Version::Configured(_)) | None => None,

@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 impl Releases {
     /// Whether the line's events are judged one by one.
     pub fn is_on_trial(&self, handler: HandlerId) -> bool {
-        self.entry(handler).is_some_and(|entry| entry.trial.is_some())
+        self.trials.contains_key(&handler)
     }
 
     /// What an event of a line on probation means for it.
@@ -22,7 +22,7 @@ impl Releases {
         figures: &Figures,
     ) -> Judged {
         let failures_max = self.failures_max;
-        let trial = self.entry_mut(handler).and_then(|(_, entry)| entry.trial.as_mut());
+        let trial = self.trials.get_mut(&handler);
         trial.map_or(Judged::GoesOn, |trial| trial.judge(failed, failures_max, figures))
     }
 
@@ -34,11 +34,11 @@ impl Releases {
         match judged {
             Judged::GoesOn => {}
             Judged::Passed => {
-                entry.trial = None;
                 let version = entry.running.clone();
                 if let Some(row) = &mut entry.row {
                     (row.phase, row.tries) = (RowPhase::Active, 0);
                 }
+                self.trials.remove(&handler);
                 self.asks.push_back(Ask::Passed { handler });
                 self.record(&name);
                 if let Some(version) = version {
@@ -63,7 +63,7 @@ impl Releases {
         let Some(entry) = self.names.get_mut(name) else {
             return;
         };
-        entry.trial = None;
+        self.trials.remove(&entry.id);
         self.asks.push_back(Ask::Hold { handler: entry.id });
         let Some(Version::Pushed(broken)) = version else {
             // What is configured has nothing behind it.
@@ -120,19 +120,18 @@ impl Releases {
     }
 
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.names.values().filter_map(|entry| Some(entry.trial.as_ref()?.due())).min()
+        self.trials.values().map(Trial::due).min()
     }
 
     /// Probations whose time is over.
     pub fn poll_due(&self, now: Timestamp) -> Option<HandlerId> {
-        let is_due = |trial: &Trial| trial.due() <= now;
-        self.names.values().find(|entry| entry.trial.as_ref().is_some_and(is_due)).map(|e| e.id)
+        self.trials.iter().find(|(_, trial)| trial.due() <= now).map(|(handler, _)| *handler)
     }
 
     /// The time of a probation is over.
     pub fn handle_due(&mut self, handler: HandlerId, figures: &Figures) {
         let failures_max = self.failures_max;
-        let trial = self.entry(handler).and_then(|entry| entry.trial.as_ref());
+        let trial = self.trials.get(&handler);
         if let Some(judged) = trial.map(|trial| trial.judge_end(failures_max, figures)) {
             self.handle_judged(handler, judged);
         }

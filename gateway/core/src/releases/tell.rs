@@ -59,7 +59,7 @@ impl Releases {
         let Some(entry) = self.names.get(name) else {
             return;
         };
-        if let Some(answer) = current(entry, now) {
+        if let Some(answer) = self.current(entry, now) {
             self.asks.push_back(Ask::Answer { handler: Some(entry.id), answer, is_news: false });
         }
     }
@@ -74,21 +74,21 @@ impl Releases {
         let answers: alloc::vec::Vec<_> = self
             .names
             .values()
-            .filter_map(|entry| Some((entry.id, current(entry, now)?)))
+            .filter_map(|entry| Some((entry.id, self.current(entry, now)?)))
             .collect();
         for (handler, answer) in answers {
             self.asks.push_back(Ask::Answer { handler: Some(handler), answer, is_news: false });
         }
     }
-}
 
-/// What was said last, with what is left of a probation now.
-fn current(entry: &Entry, now: Timestamp) -> Option<Answer> {
-    let mut answer = entry.said.clone()?;
-    if let (Some(trial), Stage::Probation { events_left, left_ms, .. }) =
-        (&entry.trial, &mut answer.stage)
-    {
-        (*events_left, *left_ms) = (trial.events_left(), trial.left_ms(now));
+    /// What was said last, with what is left of a probation now.
+    fn current(&self, entry: &Entry, now: Timestamp) -> Option<Answer> {
+        let mut answer = entry.said.clone()?;
+        if let (Some(trial), Stage::Probation { events_left, left_ms, .. }) =
+            (self.trials.get(&entry.id), &mut answer.stage)
+        {
+            (*events_left, *left_ms) = (trial.events_left(), trial.left_ms(now));
+        }
+        Some(answer)
     }
-    Some(answer)
 }

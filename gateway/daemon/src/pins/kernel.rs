@@ -117,6 +117,8 @@ fn said(error: &Error) -> String {
         " (somebody else has the line; `gpioinfo` shows who)"
     } else if is(rustix::io::Errno::ACCESS) || text.contains("ermission denied") {
         " (the daemon's user may not open it; let it belong to the group of /dev/gpiochip*)"
+    } else if is(rustix::io::Errno::INVAL) {
+        " (the chip has no such line, or cannot do what [pins] of the board's file asks of it)"
     } else {
         ""
     };

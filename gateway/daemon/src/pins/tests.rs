@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tidegate_config::{Direction, Pin};
@@ -31,6 +31,10 @@ fn pins(chip: &str) -> BTreeMap<String, Pin> {
 /// Levels by line; a line that is absent cannot be used.
 type Chip = Arc<Mutex<BTreeMap<u32, bool>>>;
 
+fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().expect("nobody panicked with it")
+}
+
 struct FakeLine {
     chip: Chip,
     line: u32,
@@ -38,12 +42,12 @@ struct FakeLine {
 
 impl Line for FakeLine {
     fn read(&mut self) -> Result<bool, String> {
-        self.chip.lock().unwrap().get(&self.line).copied().ok_or_else(|| "broken".to_owned())
+        locked(&self.chip).get(&self.line).copied().ok_or_else(|| "broken".to_owned())
     }
 
     fn set(&mut self, on: bool) -> Result<(), String> {
         self.read()?;
-        self.chip.lock().unwrap().insert(self.line, on);
+        locked(&self.chip).insert(self.line, on);
         Ok(())
     }
 
@@ -65,7 +69,7 @@ impl Bench {
         let opened = Arc::new(Mutex::new(0));
         let (lines, count) = (Arc::clone(&chip), Arc::clone(&opened));
         let open = move |pin: &Pin, on| {
-            *count.lock().unwrap() += 1;
+            *locked(&count) += 1;
             let mut line = FakeLine { chip: Arc::clone(&lines), line: pin.line };
             match pin.direction {
                 Direction::In => _ = line.read()?,
@@ -85,8 +89,12 @@ impl Bench {
         std::iter::from_fn(|| self.bank.poll_seen()).collect()
     }
 
+    fn level(&self, line: u32) -> Option<bool> {
+        locked(&self.chip).get(&line).copied()
+    }
+
     fn turn(&self, line: u32, level: Option<bool>) {
-        let mut chip = self.chip.lock().unwrap();
+        let mut chip = locked(&self.chip);
         match level {
             Some(level) => _ = chip.insert(line, level),
             None => _ = chip.remove(&line),
@@ -105,7 +113,7 @@ fn what_changes_is_told_once() {
     assert_eq!(bench.after(1), [(BUTTON, Some(false))]);
     bench.bank.set(bench.now, PinWrite { pin: RELAY, on: true });
     assert_eq!(bench.after(1), [], "the core knows what it wanted");
-    assert_eq!(bench.chip.lock().unwrap()[&0], true);
+    assert_eq!(bench.level(0), Some(true));
     bench.bank.set(bench.now, PinWrite { pin: PinId(9), on: true });
     assert_eq!(bench.bank.poll_timeout(), None, "nothing is to be tried again");
 }
@@ -119,14 +127,14 @@ fn a_broken_line_is_tried_again_and_is_then_what_it_should_be() {
     assert_eq!(bench.after(1), [(RELAY, None)], "the other goes on");
     bench.bank.set(bench.now, PinWrite { pin: RELAY, on: false });
     bench.bank.set(bench.now, PinWrite { pin: RELAY, on: true });
-    let before = *bench.opened.lock().unwrap();
+    let before = *locked(&bench.opened);
     assert_eq!(bench.after(RETRY_MS - 2), []);
-    assert_eq!(*bench.opened.lock().unwrap(), before, "not before its time");
+    assert_eq!(*locked(&bench.opened), before, "not before its time");
     assert_eq!(bench.bank.poll_timeout(), Some(Timestamp(RETRY_MS)));
     assert_eq!(bench.after(1), [], "still broken");
     bench.turn(0, Some(false));
     assert_eq!(bench.after(RETRY_MS), [(RELAY, Some(true))]);
-    assert_eq!(bench.chip.lock().unwrap()[&0], true);
+    assert_eq!(bench.level(0), Some(true));
     bench.turn(3, None);
     assert_eq!(bench.after(1), [(BUTTON, None)]);
     bench.turn(3, Some(true));
@@ -138,7 +146,7 @@ fn a_board_whose_chip_is_not_there_has_no_pins_and_nothing_to_say() {
     let mut bench = Bench::new(&[]);
     assert_eq!(bench.after(0), []);
     assert_eq!(bench.after(RETRY_MS), []);
-    assert_eq!(*bench.opened.lock().unwrap(), 4);
+    assert_eq!(*locked(&bench.opened), 4);
 }
 
 #[test]
@@ -163,27 +171,34 @@ async fn said(driver: &mut PinDriver) -> (PinId, Option<bool>) {
 #[tokio::test]
 async fn the_driver_over_a_folder() {
     let folder = std::env::temp_dir().join(format!("tidegate-pins-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("3"), "0\n").unwrap();
-    let mut board = pins(folder.to_str().unwrap());
-    board.get_mut("relay1").unwrap().is_active_low = true;
+    fs::create_dir_all(&folder).expect("it works");
+    fs::write(folder.join("3"), "0\n").expect("it works");
+    let mut board = pins(folder.to_str().expect("it works"));
+    board.get_mut("relay1").expect("it works").is_active_low = true;
     let mut driver = PinDriver::start(&board, Clock::start()).expect("there are pins");
     assert_eq!(said(&mut driver).await, (BUTTON, Some(false)));
     assert_eq!(said(&mut driver).await, (RELAY, Some(false)));
-    assert_eq!(fs::read_to_string(folder.join("0")).unwrap(), "1", "off is high: active low");
+    assert_eq!(
+        fs::read_to_string(folder.join("0")).expect("it works"),
+        "1",
+        "off is high: active low"
+    );
     driver.send([PinWrite { pin: RELAY, on: true }].into_iter());
-    fs::write(folder.join("3"), "1").unwrap();
+    fs::write(folder.join("3"), "1").expect("it works");
     assert_eq!(said(&mut driver).await, (BUTTON, Some(true)));
-    assert_eq!(fs::read_to_string(folder.join("0")).unwrap(), "0");
-    fs::write(folder.join("3"), "high").unwrap();
+    assert_eq!(fs::read_to_string(folder.join("0")).expect("it works"), "0");
+    fs::write(folder.join("3"), "high").expect("it works");
     assert_eq!(said(&mut driver).await, (BUTTON, None), "what is no level is a fault");
-    fs::remove_dir_all(folder).unwrap();
+    fs::remove_dir_all(folder).expect("it works");
 }
 
 #[test]
 fn a_chip_of_the_kernel_that_is_not_there_is_said_so() {
-    let error = super::kernel::open(&pin("no-such-label", 0, Direction::Out), false).err().unwrap();
+    let error = super::kernel::open(&pin("no-such-label", 0, Direction::Out), false)
+        .err()
+        .expect("it works");
     assert!(error.contains("no-such-label") || error.contains("/dev/"), "{error}");
-    let error = super::kernel::open(&pin("gpiochip4095", 0, Direction::In), false).err().unwrap();
+    let error =
+        super::kernel::open(&pin("gpiochip4095", 0, Direction::In), false).err().expect("it works");
     assert!(!error.is_empty());
 }

@@ -23,7 +23,7 @@ pub fn answer(said: &core::Answer, gateway: &Name, counter: u64) -> Option<Answe
         figures: Figures {
             events: said.figures.events,
             failed: said.figures.failed,
-            deadline_misses: 0,
+            deadline_misses: said.figures.deadline_misses,
             fuel: said.figures.fuel,
             p99_us: said.figures.p99_us,
             memory_kib: said.figures.memory_kib.into(),

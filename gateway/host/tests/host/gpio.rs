@@ -101,8 +101,10 @@ fn the_next_event_of_a_job_reads_what_the_one_before_has_set() {
         "(call $gpio (i32.const 1) (i32.const 256) (i32.const 6) (i32.sub (i32.const 1) {}))",
         gpio(READ, RELAY1, 0)
     );
-    let set: Vec<Vec<PinWrite>> =
-        run(&mut wired(&[toggle.clone()]), events(3)).into_iter().map(|event| event.pins).collect();
+    let set: Vec<Vec<PinWrite>> = run(&mut wired(std::slice::from_ref(&toggle)), events(3))
+        .into_iter()
+        .map(|event| event.pins)
+        .collect();
     let levels: Vec<bool> = set.iter().map(|pins| pins[0].on).collect();
     assert_eq!(levels, [true, false, true]);
     // The next job reads what it is told, not what this one has left.

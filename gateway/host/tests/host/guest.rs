@@ -128,7 +128,7 @@ pub fn job(events: Vec<Event>) -> Job {
 /// Two outputs and two inputs; `relay2` and `button2` are not granted.
 pub fn pins() -> Arc<Pins> {
     let pin = |name: &str| Pin { name: name.to_owned(), is_output: name.starts_with('r') };
-    let pins = Pins::new(["relay1", "relay2", "button1", "button2"].map(|name| pin(name)).into());
+    let pins = Pins::new(["relay1", "relay2", "button1", "button2"].map(pin).into());
     Arc::new(pins.expect("four names"))
 }
 

@@ -126,6 +126,17 @@ impl FromStr for PublicKey {
 /// A secret key: 32 random bytes. Overwritten when dropped, and never shown.
 pub struct SecretKey(SigningKey);
 
+/// Random bytes that name an event, from the system's source of randomness.
+///
+/// # Errors
+/// When the system gives none.
+#[cfg(feature = "tool")]
+pub fn nonce() -> Result<[u8; 16], KeyError> {
+    let mut random = [0; 16];
+    getrandom::getrandom(&mut random).map_err(|_| KeyError::NoRandomness)?;
+    Ok(random)
+}
+
 impl SecretKey {
     /// The key of 32 bytes from the system's source of randomness, and from nowhere else.
     pub fn generate(random: [u8; 32]) -> SecretKey {

@@ -4,6 +4,7 @@ use alloc::vec;
 
 use super::*;
 use crate::commit::{Commit, CommitId};
+use crate::job::Invoke;
 use crate::release::{
     Answer, Digest, ExamineId, Examined, Probation, Rank, Registered, RegisteredHandler, Release,
     Row, RowPhase, Stage, Version,
@@ -63,7 +64,8 @@ impl House {
         self.gateway.handle_input(self.now, input);
     }
 
-    /// `conf` deploys `p` from the configuration; `push2` an order that turns out to be release 2, `rm3` to remove;
+    /// `conf` deploys `p` from the configuration; `push2` an order that turns out to be release 2, `rm3` to remove,
+    /// `invoke4` to run an event of a person's;
     /// `ok`/`bad` what the check in turn came to; `a/b!5` a message, `+`/`-` how the running job ends; `c` all commits are durable; `t100` time; `stop`.
     fn run(&mut self, script: &str) -> String {
         let mut seen = vec![];
@@ -88,6 +90,11 @@ impl House {
         } else if let Some(seq) = word.strip_prefix("rm") {
             let (rank, digest) = (Rank { key_epoch: 1, seq: number(seq) }, digest(number(seq)));
             self.order(Examined::Remove { handler: "p".into(), rank, digest });
+        } else if let Some(seq) = word.strip_prefix("invoke") {
+            let (rank, digest) = (Rank { key_epoch: 1, seq: number(seq) }, digest(number(seq)));
+            let message = message("a/person", QoS::AtMostOnce);
+            let invoke = Invoke { nonce: [7; 16], is_dry: false };
+            self.order(Examined::Invoke { handler: "p".into(), rank, digest, message, invoke });
         } else if word == "again" {
             self.order(Examined::Again { handler: "p".into() });
         } else if word == "ok" || word == "bad" {
@@ -218,6 +225,30 @@ fn a_bad_module_is_refused_for_good() {
     let seen = [FIRST_SEEN, "2:installing load:2 commit 2:does-not-load run1"].join(" ");
     let house = check(&script, &seen);
     assert_eq!((house.row().running, house.row().highest.1), (Some(digest(1)), digest(2)));
+}
+
+#[test]
+fn what_a_person_tries_breaks_and_passes_nothing() {
+    let script = [FIRST, "c push2 ok c invoke1 c - invoke2 c + a/b!4 +"].join(" ");
+    let seen = [
+        FIRST_SEEN,
+        "2:installing load:2 commit switch 2:probation commit run1 :invoked commit run1 :invoked run1 ack4",
+    ];
+    let house = check(&script, &seen.join(" "));
+    assert_eq!(house.row().phase, RowPhase::Probation, "one of three events has counted");
+    // Without a handler it is refused, and what the handler does stays with the brokers.
+    check("invoke1", ":no-such-handler");
+    let script = [FIRST, "c rm2 c invoke1"].join(" ");
+    let seen = [FIRST_SEEN, "commit undeploy :removed :no-such-handler :removed"].join(" ");
+    check(&script, &seen);
+}
+
+#[test]
+fn a_persons_events_that_fail_put_nothing_into_quarantine() {
+    let tries: String = (1..=9).map(|seq| format!(" invoke{seq} c -")).collect();
+    let mut house = House::new(Registered::default());
+    house.run(&[FIRST, "c", &tries].join(" "));
+    assert_eq!(house.run("a/b!4 +"), "run1 ack4");
 }
 
 #[test]
