@@ -41,10 +41,10 @@ class Walk:
         if not is_right:
             self.wrong.append(text)
 
-    def run(self, *words, env=None):
-        done = subprocess.run([self.tool, *words], capture_output=True, text=True, cwd=HOUSE, env={**os.environ, **(env or {})})
+    def run(self, *words):
+        done = subprocess.run([self.tool, *words], capture_output=True, cwd=HOUSE)
         if done.returncode != 0:
-            sys.exit(f"boot: tidegate {' '.join(words)}: {done.stdout}{done.stderr}")
+            sys.exit(f"boot: tidegate {' '.join(words)}: {done.stderr.decode()}")
         return done.stdout
 
     # The card.
@@ -54,7 +54,7 @@ class Walk:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.path("keys/ssh")], check=True)
         self.run("keygen", self.path("keys/ops"), "--no-passphrase")
         trust = self.run("trust", "init", "--root", self.path("keys/ops.pub"), "--key", self.path("keys/ops.key"), "--fleet", "boot")
-        open(self.path("trust"), "w").write(trust)
+        open(self.path("trust"), "wb").write(trust)
         open(self.path("gateway.toml"), "w").write(f"""
 [gateway]
 id = "{GATEWAY}"
@@ -132,7 +132,7 @@ stream = "raw"
             manifest.write("\n[probation]\nevents = 3\nuptime_s = 5\n")
         done = self.run("push", folder, "--to", GATEWAY, "--key", self.path("keys/ops.key"), "--trust", self.path("trust"),
                         "--broker", f"mqtt://127.0.0.1:{machine.mqtt}", "--board", "qemu-virt", "--yes")
-        self.say(f"{name} is pushed: {done.strip().splitlines()[-1] if done.strip() else ''}")
+        self.say(f"{name} is pushed: {' '.join(done.decode().split()[-8:])}")
 
     def memory(self, _machine, count, kib):
         self.check(kib is not None and kib <= PSS_MAX[count] * 1024,

@@ -258,8 +258,14 @@ mod tests {
         check("id = \"GW\"", "p:1: id: \"GW\" is not an id");
         check("id = \"a\"\nlisten = \"1883\"", "p:2: listen: \"1883\" is no address");
         check("id = \"a\"\nssh_keys = [\"ssh-ed25519 x\"]", "is no public ssh key");
-        check("id = \"a\"\nssh_keys = [\"-----BEGIN OPENSSH PRIVATE KEY-----\"]", "is the secret key");
-        check("id = \"a\"\n[wifi]\nssid = \"s\"\npassword = \"short\"\ncountry = \"DE\"", "8 to 63");
+        check(
+            "id = \"a\"\nssh_keys = [\"-----BEGIN OPENSSH PRIVATE KEY-----\"]",
+            "is the secret key",
+        );
+        check(
+            "id = \"a\"\n[wifi]\nssid = \"s\"\npassword = \"short\"\ncountry = \"DE\"",
+            "8 to 63",
+        );
         check("id = \"a\"\n[wifi]\nssid = \"a\\nb\"\ncountry = \"DE\"", "control characters");
         check("id = \"a\"\n[wifi]\nssid = \"s\"\ncountry = \"de\"", "is no country");
     }

@@ -8,7 +8,8 @@ struct Board {
 
 impl Board {
     fn new(name: &str) -> Board {
-        let root = std::env::temp_dir().join(format!("tidegate-provision-{name}-{}", std::process::id()));
+        let root =
+            std::env::temp_dir().join(format!("tidegate-provision-{name}-{}", std::process::id()));
         let job = Job {
             from: root.join("boot"),
             to: root.join("data/config"),
@@ -60,7 +61,11 @@ fn a_mistake_is_named_with_its_line_and_the_board_starts_unnamed() {
     let board = Board::new("mistake");
     wrong(board.start(), UNNAMED, "is not on the boot partition");
     board.write(PROVISION_FILE, "id = \"gw-07\"\nssh_kes = []\n");
-    wrong(board.start(), UNNAMED, "tidegate-provision.toml:2: ssh_kes: is not a key here; did you mean");
+    wrong(
+        board.start(),
+        UNNAMED,
+        "tidegate-provision.toml:2: ssh_kes: is not a key here; did you mean",
+    );
     assert!(board.is_on_boot(PROVISION_FILE), "it stays to be mended");
     let running = read_gateway(&board.job.to.join(GATEWAY)).expect("it starts");
     assert_eq!(running.id, UNNAMED);
@@ -75,7 +80,9 @@ fn what_it_says_is_taken_and_its_secrets_go() {
     assert_eq!(board.start(), Provisioned::Taken("gw-07".to_owned()));
     assert!(!board.is_on_boot(PROVISION_FILE) && !board.is_on_boot(PROVISION_FOLDER));
     assert_eq!(board.read("client.key").as_deref(), Some("a key"));
-    assert!(board.read("wpa_supplicant.conf").is_some_and(|text| text.contains("psk=\"secret88\"")));
+    assert!(
+        board.read("wpa_supplicant.conf").is_some_and(|text| text.contains("psk=\"secret88\""))
+    );
     assert_eq!(board.read("console-shell"), None);
     assert_eq!(board.start(), Provisioned::AsBefore("gw-07".to_owned()));
 }
@@ -101,7 +108,9 @@ fn settings_of_ones_own_must_be_good_and_of_the_same_name() {
     let own = |id: &str, more: &str| {
         let data = board.root.join("data/data");
         let data = data.display();
-        format!("[gateway]\nid = \"{id}\"\ndata_dir = \"{data}\"\nboard = \"dev\"\n[local]\nlisten = \"127.0.0.1:1883\"\n{more}")
+        format!(
+            "[gateway]\nid = \"{id}\"\ndata_dir = \"{data}\"\nboard = \"dev\"\n[local]\nlisten = \"127.0.0.1:1883\"\n{more}"
+        )
     };
     board.write("tidegate/gateway.toml", &own("gw-08", ""));
     wrong(board.start(), UNNAMED, "make them the same");

@@ -91,3 +91,6 @@ impl Seek for Window {
         Ok(self.at)
     }
 }
+
+#[cfg(test)]
+mod tests;
