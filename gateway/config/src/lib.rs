@@ -15,6 +15,7 @@ mod local;
 mod page;
 mod place;
 mod problem;
+mod provision;
 mod reader;
 mod settings;
 mod store;
@@ -33,6 +34,7 @@ pub use gateway::read_gateway;
 pub use handler::{read_handler, read_manifest};
 pub use json::Json;
 pub use problem::{Problem, Problems};
+pub use provision::{PROVISION_FILE, PROVISION_FOLDER, Provision, Wifi, read_provision};
 pub use settings::{
     BrokerSettings, ClientCert, HandlerDir, HandlerEntry, Local, Outlet, Protocol, Secret,
     Settings, StoreSettings, Tls, UplinkSettings,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use tracing::Level;
 
+use crate::provision::Job;
+
 pub const HELP: &str = "\
 tidegated: the Tidegate gateway daemon
 
@@ -52,6 +54,13 @@ pub enum Args {
         dir: PathBuf,
         cache_mb: u64,
     },
+    /// Take what a flashed board's boot partition says.
+    Provision(Job),
+    /// Say at the front door how that went.
+    Tell {
+        report: PathBuf,
+        config: PathBuf,
+    },
     Help,
     Version,
 }
@@ -71,6 +80,25 @@ pub fn parse(args: impl Iterator<Item = String>) -> Result<Args, String> {
             return Ok(Args::StateShelf { dir: PathBuf::from(dir), cache_mb });
         }
         return Err("state-shelf needs --cache-mb N --dir DIR".to_owned());
+    }
+    if args.next_if(|arg| arg == "provision").is_some() {
+        let words: Vec<String> = args.collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        return match words[..] {
+            ["--from", from, "--to", to, "--board", board, "--report", report] => {
+                Ok(Args::Provision(Job {
+                    from: PathBuf::from(from),
+                    to: PathBuf::from(to),
+                    board: board.to_owned(),
+                    report: PathBuf::from(report),
+                }))
+            }
+            ["--tell", report, "--config", config] => {
+                Ok(Args::Tell { report: PathBuf::from(report), config: PathBuf::from(config) })
+            }
+            _ => Err("provision needs --from DIR --to DIR --board BOARD --report FILE, or --tell FILE --config FILE"
+                .to_owned()),
+        };
     }
     let check = args.next_if(|arg| arg == "check").is_some();
     let (mut config, mut level, mut json) = (None, None, false);

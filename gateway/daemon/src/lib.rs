@@ -30,6 +30,7 @@ mod front_door;
 mod golden;
 mod local_client;
 mod pins;
+pub mod provision;
 mod release_driver;
 mod release_opening;
 mod report;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use tidegated::args::{self, Args};
 use tidegated::logging;
+use tidegated::provision::{self, Provisioned};
 use tracing::Level;
 
 /// The command line is wrong (sysexits.h, EX_USAGE).
@@ -32,12 +33,42 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        Ok(Args::Provision(job)) => match provision::provision(&job) {
+            Ok(done) => said(&done),
+            Err(error) => {
+                eprintln!("tidegated: {} cannot be written: {error}", job.report.display());
+                ExitCode::from(OSERR)
+            }
+        },
+        Ok(Args::Tell { report, config }) => match provision::tell(&report, &config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("tidegated: how provisioning went is not said: {error}");
+                ExitCode::FAILURE
+            }
+        },
         Ok(Args::Run { config, level }) => run(&config, level),
         Err(problem) => {
             eprintln!("tidegated: {problem}\nTry `tidegated --help`.");
             ExitCode::from(USAGE)
         }
     }
+}
+
+/// For the console: a person who flashed a card looks there first.
+fn said(done: &Provisioned) -> ExitCode {
+    match done {
+        Provisioned::Taken(id) => println!("tidegate: this is {id}, as the boot partition says"),
+        Provisioned::AsBefore(id) => println!("tidegate: this is {id}"),
+        Provisioned::Wrong { id, problems } => {
+            eprintln!("tidegate: the boot partition cannot be followed; this is {id}");
+            for problem in problems {
+                eprintln!("  {problem}");
+            }
+            return ExitCode::from(CONFIG);
+        }
+    }
+    ExitCode::SUCCESS
 }
 
 fn check(config: &std::path::Path, json: bool) -> ExitCode {

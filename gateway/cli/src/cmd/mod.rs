@@ -5,6 +5,7 @@ pub mod audit;
 pub mod board;
 pub mod build;
 pub mod demo;
+pub mod flash;
 pub mod history;
 pub mod invoke;
 pub mod keygen;
@@ -51,6 +52,7 @@ pub const COMMANDS: &[Command] = &[
     logs::COMMAND,
     invoke::COMMAND,
     board::COMMAND,
+    flash::COMMAND,
     plan::COMMAND,
     outbox::COMMAND,
     receive::COMMAND,
