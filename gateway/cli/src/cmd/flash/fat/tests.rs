@@ -15,7 +15,7 @@ fn image(name: &str) -> (std::path::PathBuf, Partition) {
     file.write_all(&sector).expect("a file that can be written");
     file.set_len(place.start + place.bytes).expect("a sparse file");
     let options = FormatVolumeOptions::new().fat_type(FatType::Fat32);
-    format_volume(&mut window(&path, place), options).expect("a file system");
+    format_volume(window(&path, place), options).expect("a file system");
     (path, place)
 }
 
