@@ -214,7 +214,7 @@ impl Pusher {
     #[track_caller]
     pub fn wait_for(&mut self, version: &str, stage: &str) -> Answer {
         self.wait(&format!("{version} {stage}"), |answer| {
-            answer.version.as_deref() == Some(version) && stage_name(&answer.stage) == stage
+            answer.version.as_deref() == Some(version) && answer.stage.name() == stage
         })
     }
 
@@ -234,18 +234,5 @@ pub fn code(stage: &Stage) -> Option<&str> {
         | Stage::Active
         | Stage::Removed
         | Stage::Invoked(_) => None,
-    }
-}
-
-pub fn stage_name(stage: &Stage) -> &'static str {
-    match stage {
-        Stage::Checking { .. } => "checking",
-        Stage::Installing => "installing",
-        Stage::Probation { .. } => "probation",
-        Stage::Active => "active",
-        Stage::Rejected { .. } => "rejected",
-        Stage::RolledBack { .. } => "rolled-back",
-        Stage::Removed => "removed",
-        Stage::Invoked(_) => "invoked",
     }
 }

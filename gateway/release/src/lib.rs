@@ -78,11 +78,22 @@
 //! write = [key (bytes), value (bytes)] set | [key] deleted
 //!
 //! effect = [0, topic (text), payload (bytes)] publish | [1, stream (text), payload (bytes)] send | [2] nothing | [3] fails
+//!        | [4, pin (text), on (bool)] sets a pin
 //!
 //! report = { 1: format = 1, 2: gateway (text), 3: counter, 4: version (text), 5: uptime ms, 6: trust version,
 //!   7: key epoch, 8: is safe mode (bool), 9: is stale (bool), 10: handlers,
 //!  11: [audit entries, digest of the last (32 bytes)] }
 //! ```
+//!
+//! A log line, while somebody follows the handler ([`topics`]), is not signed. It is JSON, QoS 0 and not retained:
+//! ```text
+//! {"ts_us":N|null,"level":1..5,"text":"..","left_out":N}    left_out: lines that were too many before it; absent when 0
+//! {"ts_us":N|null,"left_out":N}                             when somebody asks again: since the last line
+//! ```
+//! `ts_us` is unix time, null while the clock is not known; the text has at most 512 bytes (the ABI's limit of a line).
+//! A request is any message on the follow topic; it holds for 30 s, for the side that it came from: lines go upstream
+//! only when somebody upstream asks. At most 20 lines a second of a handler, 100 at once, and 16 handlers at a time.
+//!
 //! Golden events: `{ 1: format = 1, 2: [[topic (text), payload (bytes), [effect, ...]], ...] }`.
 //!
 //! Not CBOR: a ratchet ([`ratchet::Ratchet::to_bytes`]), key files ([`keys::KeyFile`]), topics

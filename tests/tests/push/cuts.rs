@@ -10,7 +10,7 @@ use tidegate_tests::handlers::Handler;
 use tidegate_tests::mqtt::Client;
 use tidegate_tests::ports;
 use tidegate_tests::power_cut::{Cut, Disk, Recorder, Replay, cuts};
-use tidegate_tests::pusher::{Fleet, Pusher, SHORT, gateway, stage_name};
+use tidegate_tests::pusher::{Fleet, Pusher, SHORT, gateway};
 use tidegate_tests::scratch::Scratch;
 
 use crate::house::{GATEWAY, says, traps};
@@ -79,9 +79,11 @@ fn check(story: &Story, daemon: &Daemon, has_passed: bool) -> Result<(), String>
     story.push(&mut pusher, &story.good);
     let end = Instant::now() + PATIENCE;
     // What has not passed is nothing to come back to, so the first one passes first, unless the second is known.
-    while !pusher.heard.iter().any(|answer| {
-        answer.version.as_deref() == Some("2") || stage_name(&answer.stage) == "active"
-    }) {
+    while !pusher
+        .heard
+        .iter()
+        .any(|answer| answer.version.as_deref() == Some("2") || answer.stage.name() == "active")
+    {
         if Instant::now() > end {
             return Err(format!("the first does not pass; heard {:#?}", pusher.heard));
         }
@@ -91,13 +93,13 @@ fn check(story: &Story, daemon: &Daemon, has_passed: bool) -> Result<(), String>
     story.push(&mut pusher, &story.bad);
     loop {
         while let Some(answer) = pusher.next(Duration::from_millis(30)) {
-            if answer.version.as_deref() == Some("2") && stage_name(&answer.stage) == "active" {
+            if answer.version.as_deref() == Some("2") && answer.stage.name() == "active" {
                 return Err("what is bad has passed".to_owned());
             }
         }
         let reaction = react(daemon, Duration::from_millis(500));
         let is_settled = pusher.heard.iter().any(|answer| {
-            let stage = stage_name(&answer.stage);
+            let stage = answer.stage.name();
             let is_two = answer.version.as_deref() == Some("2");
             (is_two && stage == "rolled-back") || (!is_two && stage == "active")
         });

@@ -3,7 +3,6 @@
 use std::io::Write as _;
 
 use tidegate_release::Name;
-use tidegate_release::answer::Stage;
 
 use super::course::{At, Phase};
 use super::session::News;
@@ -128,20 +127,6 @@ fn phrase(at: &At) -> String {
         Phase::Overtaken(rank) => {
             format!("took {rank} instead, which somebody else pushed; look with `tidegate status`")
         }
-    }
-}
-
-/// The stage's name, as in the documentation.
-pub fn stage(stage: &Stage) -> &'static str {
-    match stage {
-        Stage::Checking { .. } => "checking",
-        Stage::Installing => "installing",
-        Stage::Probation { .. } => "probation",
-        Stage::Active => "active",
-        Stage::Rejected { .. } => "rejected",
-        Stage::RolledBack { .. } => "rolled-back",
-        Stage::Removed => "removed",
-        Stage::Invoked(_) => "invoked",
     }
 }
 

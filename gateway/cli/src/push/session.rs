@@ -316,7 +316,7 @@ impl Session {
                 Some(answer) => format!(
                     "its key is known, and its last answer was {}{}; the order is kept for it, if the broker keeps \
                      messages",
-                    super::progress::stage(&answer.stage),
+                    answer.stage.name(),
                     answer.version.as_ref().map(|v| format!(" (version {v})")).unwrap_or_default()
                 ),
                 None => "its key is known, and it has said nothing about this handler; is it connected to this \

@@ -66,6 +66,22 @@ pub enum Stage {
     Invoked(Invoked),
 }
 
+impl Stage {
+    /// The stage's name, as people and documents say it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Stage::Checking { .. } => "checking",
+            Stage::Installing => "installing",
+            Stage::Probation { .. } => "probation",
+            Stage::Active => "active",
+            Stage::Rejected { .. } => "rejected",
+            Stage::RolledBack { .. } => "rolled-back",
+            Stage::Removed => "removed",
+            Stage::Invoked(_) => "invoked",
+        }
+    }
+}
+
 /// The event that failed last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastEvent {

@@ -6,7 +6,6 @@ use tidegate_release::answer::Stage;
 use super::Known;
 use crate::columns::columns;
 use crate::duration;
-use crate::push::progress::stage;
 use crate::sizes::count;
 
 #[derive(Serialize)]
@@ -63,7 +62,7 @@ pub(super) fn lines(known: &[&Known]) -> String {
             digest: answer.release.map(|(_, digest)| digest.to_string()),
             key_epoch: answer.release.map(|(rank, _)| rank.key_epoch),
             seq: answer.release.map(|(rank, _)| rank.seq),
-            phase: stage(&answer.stage),
+            phase: answer.stage.name(),
             events_left,
             left_ms,
             code,
@@ -115,7 +114,7 @@ pub(super) fn table(known: &[&Known], now_s: u64) -> String {
                 "{} {}: {} ({code}): {text}\n",
                 answer.gateway,
                 answer.handler,
-                stage(&answer.stage)
+                answer.stage.name()
             ));
         }
     }
@@ -143,7 +142,7 @@ fn phase(at: &Stage) -> String {
         | Stage::Rejected { .. }
         | Stage::RolledBack { .. }
         | Stage::Removed
-        | Stage::Invoked(_) => stage(at).to_owned(),
+        | Stage::Invoked(_) => at.name().to_owned(),
     }
 }
 

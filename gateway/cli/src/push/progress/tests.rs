@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use tidegate_release::answer::{Answer, Figures, LastEvent};
+use tidegate_release::answer::{Answer, Figures, LastEvent, Stage};
 use tidegate_release::{Digest, Rank};
 
 use super::super::course::Course;
