@@ -3,6 +3,9 @@
 //!
 //! [`load`] checks a module and makes an [`Instance`]; [`Instance::start`] and [`Instance::resume`]
 //! run a [`Job`](tidegate_core::job::Job) in slices of fuel until it is [`Step::Finished`].
+//!
+//! The same on every processor (`tests/corpus`), but for one known gap: the bits of a not-a-number that an operator of
+//! the guest makes are the processor's. A guest that keeps or sends them as bits is not the same on x86 and ARM.
 
 mod calibrate;
 mod costs;

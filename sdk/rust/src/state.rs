@@ -107,7 +107,7 @@ pub fn set_for(key: impl AsRef<[u8]>, value: impl AsRef<[u8]>, ttl_s: u32) -> Re
     done(host::state_set(key.as_ref(), value.as_ref(), ttl_s as i32))
 }
 
-/// Puts a float under `key`, every bit of it.
+/// Puts a float under `key`, every bit of it. The sign of a not-a-number that was reckoned depends on the processor.
 ///
 /// # Errors
 /// As [`set`].

@@ -1,0 +1,17 @@
+;; Every way to end, by the event's number.
+(table 1 funcref)
+(func $deep (param i32) (result i32) (i32.add (i32.const 1) (call $deep (local.get 0))))
+(func (export "on_event") (param $len i32) (result i32)
+    (drop (call $state_add (i32.const 128) (i32.const 5) (i64.const 1) (i32.const 4096)))
+    (block $9 (block $8 (block $7 (block $6 (block $5 (block $4 (block $3 (block $2 (block $1 (block $0
+        (br_table $0 $1 $2 $3 $4 $5 $6 $7 $8 $9 (i32.rem_u (i32.load (i32.const 1040)) (i32.const 10))))
+        (return (i32.const 7)))
+        (return (i32.div_s (i32.const 1) (i32.and (local.get $len) (i32.const 0)))))
+        (return (i32.load (i32.const 65533))))
+        (return (call $deep (i32.const 1))))
+        (loop $l (br $l)))
+        (unreachable))
+        (return (i32.const -300)))
+        (return (call_indirect (result i32) (i32.const 0))))
+        (return (i32.const -11)))
+    (return (i32.trunc_f64_s (f64.const 1e300))))

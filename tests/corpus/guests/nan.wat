@@ -1,0 +1,12 @@
+;; The bits of not-a-numbers, which processors make differently.
+(func (export "on_event") (param $len i32) (result i32) (local $zero f64)
+    (drop (call $ev_num (i32.const 48) (i32.const 1) (i32.const 512)))
+    (local.set $zero (f64.sub (f64.load (i32.const 512)) (f64.load (i32.const 512))))
+    (f64.store (i32.const 4096) (f64.div (local.get $zero) (local.get $zero)))
+    (f64.store (i32.const 4104) (f64.sqrt (f64.const -1)))
+    (f64.store (i32.const 4112) (f64.add (f64.const nan:0x4000000000001) (local.get $zero)))
+    (f64.store (i32.const 4120) (f64.min (f64.const nan:0x8000000000002) (local.get $zero)))
+    (f64.store (i32.const 4128) (f64.promote_f32 (f32.demote_f64 (f64.const -nan:0xc000000000003))))
+    (f64.store (i32.const 4136) (f64.sub (f64.const inf) (f64.const inf)))
+    (call $tell (i32.const 4096) (i32.const 4144))
+    (i32.const 0))
