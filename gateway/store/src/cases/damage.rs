@@ -4,8 +4,8 @@ use tidegate_core::commit::{Commit, Waiting};
 use tidegate_core::record::StreamId;
 use tidegate_journal::{Disk, ModelDisk};
 
-use super::start::{UNKNOWN, damaged};
 use super::Bench;
+use super::start::{UNKNOWN, damaged};
 
 #[test]
 fn a_gap_at_the_very_beginning_is_counted() {
