@@ -158,9 +158,9 @@ impl Control {
 
     /// An answer that is to be tried again now, and how often it has been.
     pub fn poll_unsigned(&mut self, now: Timestamp) -> Option<(Answer, u8)> {
-        self.unsigned
-            .pop_front_if(|(due, ..)| *due <= now)
-            .map(|(_, tries, answer)| (answer, tries))
+        let is_due = self.unsigned.front().is_some_and(|(due, ..)| *due <= now);
+        let first = if is_due { self.unsigned.pop_front() } else { None };
+        first.map(|(_, tries, answer)| (answer, tries))
     }
 
     pub fn poll_timeout(&self) -> Option<Timestamp> {

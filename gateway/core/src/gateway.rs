@@ -28,9 +28,9 @@ use crate::seen::SeenWindow;
 use crate::stream::Streams;
 use crate::time::Timestamp;
 
-mod answers;
 mod durable;
 mod handlers;
+mod invokes;
 mod logs;
 mod messages;
 mod pins;

@@ -1,6 +1,5 @@
 //! Releases: control messages in, answers out, and what a line goes through when it changes hands.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -8,12 +7,12 @@ use super::Gateway;
 use crate::commit::{Change, Value};
 use crate::control::{Control, UnderWay, Wanted};
 use crate::effect::{DropReason, Effect, Report};
-use crate::job::{Event, EventOutcome, Failure, HandlerId, Invoke, Outcome, Verdict};
+use crate::job::{Failure, HandlerId, Outcome, Verdict};
+use crate::local::Sent;
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, QoS};
-use crate::release::{Decision, ExamineId, Examined, Invoked, Refusal, Registered, Stage, Version};
-use crate::releases::{Ask, Configured, Judged, REGISTRY, told};
-use crate::schedule::Phase;
+use crate::release::{Answer, Decision, ExamineId, Examined, Refusal, Registered, Stage, Version};
+use crate::releases::{Ask, Configured, Judged, REGISTRY};
 use crate::time::Timestamp;
 use crate::topic::Topic;
 
@@ -261,6 +260,82 @@ impl Gateway {
         self.effects.push_back(Effect::Undeploy { handler });
     }
 
+    /// Says what there is to say: to people, and signed to whoever pushed.
+    fn answer(&mut self, handler: Option<HandlerId>, mut answer: Answer, is_news: bool) {
+        if let Some(handler) = handler {
+            answer.figures = self.deployments.figures(handler, self.fuel_per_ms);
+        }
+        match (&answer.release, &answer.stage, handler) {
+            (None, Stage::Rejected(refusal), Some(handler)) if !answer.version.is_empty() => {
+                let (name, reason) = (String::from(&*answer.handler), refusal.text.clone());
+                self.report(Report::HandlerRejected { handler, name, reason });
+            }
+            (None, Stage::Active | Stage::SafeMode, _) => {}
+            _ if is_news => self.report(Report::Release(answer.clone())),
+            _ => {}
+        }
+        if self.control.is_known() {
+            self.control.forget_unsigned(&answer.handler);
+            self.effects.push_back(Effect::Sign { answer, tries: 0 });
+        }
+    }
+
+    pub(super) fn handle_unsigned(
+        &mut self,
+        now: Timestamp,
+        answer: Answer,
+        tries: u8,
+        reason: String,
+    ) {
+        let handler = Arc::clone(&answer.handler);
+        if !self.control.handle_unsigned(now, answer, tries) {
+            self.report(Report::Unsigned { handler, reason });
+        }
+    }
+
+    /// Answers that could not be signed before.
+    pub(super) fn sign_again(&mut self, now: Timestamp) {
+        while let Some((answer, tries)) = self.control.poll_unsigned(now) {
+            self.effects.push_back(Effect::Sign { answer, tries });
+        }
+    }
+
+    /// An answer is signed: it stays with the brokers for whoever asks.
+    pub(super) fn handle_signed(&mut self, topic: Topic, payload: Arc<[u8]>, retain: bool) {
+        let message = Arc::new(Message {
+            topic,
+            payload,
+            qos: QoS::AtLeastOnce,
+            retain,
+            dup: false,
+            source: Arc::from("tidegate"),
+            at: self.outbox.boots().wall_at(self.now),
+            hops: 0,
+            mark: None,
+        });
+        match self.local.send(self.now, Arc::clone(&message), false) {
+            Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),
+            Sent::Waits => {}
+            Sent::Dropped => self.count_drop(DropReason::LocalDown),
+        }
+        if self.outbox.has_uplink() {
+            self.control.tell(Arc::clone(&message));
+            if self.outbox.is_up() {
+                self.effects.push_back(Effect::TellUpstream(message));
+            }
+        }
+    }
+
+    /// Upstream is there: it hears all that it does not know, and what is for us is asked for.
+    pub(super) fn tell_upstream(&mut self) {
+        for filter in self.control.filters() {
+            self.effects.push_back(Effect::ListenUpstream(filter));
+        }
+        for message in self.control.tellings() {
+            self.effects.push_back(Effect::TellUpstream(Arc::clone(message)));
+        }
+    }
+
     pub(super) fn subscribe_control(&mut self) {
         for filter in self.control.filters() {
             self.effects.push_back(Effect::Subscribe { handler: None, filter });
@@ -301,53 +376,6 @@ impl Gateway {
         let figures = self.deployments.figures(handler, self.fuel_per_ms);
         let judged = self.releases.judge(handler, None, &figures);
         self.releases.handle_judged(handler, judged);
-    }
-
-    /// An event that a person sends, at the end of the line like any other.
-    fn invoke(&mut self, handler: HandlerId, message: Message, invoke: Invoke) {
-        if matches!(self.schedule.phase(handler), Some(Phase::Quarantined(_))) {
-            return self.tell_skipped(handler, invoke);
-        }
-        let message = Arc::new(message);
-        self.intake.take(&message);
-        let id = self.schedule.next_event_id();
-        let (ticket, invoke) = (None, Some(invoke));
-        let event = Event { id, message, ticket, attempt: 0, first: false, invoke };
-        self.schedule.push(handler, event);
-    }
-
-    /// A person's event found its handler in quarantine.
-    pub(super) fn tell_skipped(&mut self, handler: HandlerId, invoke: Invoke) {
-        let verdict = Verdict::Failed(Failure::Quarantined);
-        self.tell_invoked(handler, invoke, &EventOutcome { verdict, ..EventOutcome::default() });
-    }
-
-    /// Tells what came of an event that a person sent. A dry one leaves nothing else behind.
-    pub(super) fn tell_invoked(
-        &mut self,
-        handler: HandlerId,
-        invoke: Invoke,
-        result: &EventOutcome,
-    ) {
-        let Some(name) = self.deployments.name(handler).cloned() else {
-            return;
-        };
-        let failed = match &result.verdict {
-            Verdict::Done => None,
-            Verdict::Retry => Some(String::from("it asked for a retry")),
-            Verdict::Failed(failure) => Some(told(failure)),
-        };
-        let sends = result.sends.iter();
-        let invoked = Invoked {
-            invoke,
-            fuel: result.fuel_used,
-            publishes: result.publishes.clone(),
-            sends: sends.map(|s| (self.stream_name(s.stream), Arc::clone(&s.payload))).collect(),
-            pins: self.pin_names(&result.pins),
-            writes: u32::try_from(result.writes.len()).unwrap_or(u32::MAX),
-            failed,
-        };
-        self.releases.answer(name, None, Stage::Invoked(Box::new(invoked)));
     }
 
     /// Probations whose time is over.
