@@ -308,8 +308,8 @@ pub struct FailedEvent {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     pub events: u64,
+    /// Without those that missed their deadline.
     pub failed: u64,
-    /// Of these, stopped at the deadline.
     pub deadline_misses: u64,
     pub fuel: u64,
     /// 99th percentile of an event's time; 0 while the pace is not measured.
