@@ -1,6 +1,6 @@
 //! The gateway under simulated devices and time, many seeds of it. See `src/simulation.rs`.
 
-use tidegate_tests::simulation::{Folders, Stats, run};
+use tidegate_tests::simulation::{Folders, Stats, every_cut, run};
 
 /// `SIMULATION_SEEDS=from..to` looks at other seeds than the usual ones.
 fn seeds() -> std::ops::Range<u64> {
@@ -29,6 +29,13 @@ fn every_promise_holds_in_every_seed() {
         }
         assert!(count > 0, "no {name} in any seed");
     }
+}
+
+#[test]
+fn pushes_stand_a_cut_at_every_operation() {
+    let tried = every_cut(&Folders::write()).unwrap_or_else(|violation| panic!("{violation}"));
+    println!("{tried:?}");
+    assert!(tried.journal_cuts > 100 && tried.folder_cuts > 100, "{tried:?}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ mod front_door;
 mod golden;
 mod local_client;
 mod release_driver;
-mod release_opening;
+pub mod release_opening;
 mod report;
 mod threads;
 mod tls;

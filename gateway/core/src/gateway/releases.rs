@@ -11,6 +11,7 @@ use crate::job::{Event, EventOutcome, Failure, HandlerId, Invoke, Outcome, Verdi
 use crate::local::Sent;
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, QoS};
+use crate::planted::{Bug, planted};
 use crate::release::{Answer, ExamineId, Examined, Invoked, Refusal, Registered, Stage, Version};
 use crate::releases::{Ask, Configured, Judged, REGISTRY, told};
 use crate::schedule::Phase;
@@ -186,7 +187,7 @@ impl Gateway {
     }
 
     fn when_idle(&mut self, handler: HandlerId, pending: Pending) {
-        if self.schedule.is_running(handler) {
+        if self.schedule.is_running(handler) && !planted(Bug::SwitchInMidLine) {
             self.schedule.hold(handler);
             self.pending.insert(handler, pending);
         } else {
@@ -322,7 +323,9 @@ impl Gateway {
             self.log(handler, line);
         }
         self.report(Report::EventFailed { handler, event_id, failure });
-        self.schedule.put_back(outcome.job);
+        if !planted(Bug::BrokenEventLost) {
+            self.schedule.put_back(outcome.job);
+        }
         self.releases.handle_judged(handler, judged);
         None
     }
