@@ -27,4 +27,4 @@ pub use check::{Stats, Violation};
 pub use handlers::Folders;
 pub use random::Random;
 pub use script::{Scripted, every_cut, short_lives};
-pub use world::run;
+pub use world::{run, run_pushing};

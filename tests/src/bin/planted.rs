@@ -19,7 +19,7 @@ fn main() -> ExitCode {
 mod planted {
     use std::process::ExitCode;
 
-    use tidegate_tests::simulation::{Folders, every_cut, run};
+    use tidegate_tests::simulation::{Folders, every_cut, run, run_pushing};
 
     const SEEDS: u64 = 30;
     /// Bugs of the store and the journal show in fewer seeds: they need a cut at the right place.
@@ -80,9 +80,8 @@ mod planted {
         let most = if matches!(bug, Some(Bug::Core(_)) | None) { SEEDS } else { SEEDS_BELOW };
         let (mut found, mut seeds, mut first) = (0, 0, None);
         while seeds < most && (seeds < SEEDS || found == 0) {
-            // Somebody pushes in these.
-            let seed = if is_of_releases(bug) { seeds * 4 + 1 } else { seeds };
-            let what = match std::panic::catch_unwind(|| run(folders, seed, STEPS)) {
+            let run = if is_of_releases(bug) { run_pushing } else { run };
+            let what = match std::panic::catch_unwind(|| run(folders, seeds, STEPS)) {
                 Ok(Ok(_)) => None,
                 Ok(Err(violation)) => Some(violation.to_string()),
                 Err(_) => Some(format!("seed {seeds}: an assertion of the house failed")),

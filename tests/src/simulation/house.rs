@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tidegate_broker::Broker;
 use tidegate_core::job::HandlerId;
 use tidegate_core::limits::{CommitLimits, OutboxLimits};
+use tidegate_core::release::{RegisteredHandler, RowPhase};
 use tidegate_core::stream::Streams;
 use tidegate_core::{Durability, Gateway, Input, Limits, LocalSide, Timestamp};
 use tidegate_journal::{ModelDisk, Settings as JournalSettings};
@@ -75,6 +76,18 @@ pub struct House {
     releases: Option<ReleaseSide>,
     /// The highest order in the registry at the start.
     pub highest: u64,
+    /// The newest release that had passed by then, or the order that removed the handler.
+    pub settled: u64,
+}
+
+fn settled_of(handler: &RegisteredHandler) -> u64 {
+    let running = handler.running.as_ref().map_or(0, |release| release.rank.seq);
+    let previous = handler.previous.as_ref().map_or(0, |release| release.rank.seq);
+    match handler.row.phase {
+        RowPhase::Removed => handler.row.highest.0.seq,
+        RowPhase::Probation => previous,
+        RowPhase::None | RowPhase::Active | RowPhase::Rejected => running.max(previous),
+    }
 }
 
 impl House {
@@ -111,12 +124,13 @@ impl House {
         let gateway = Gateway::new(LIMITS, LocalSide::FrontDoor, durability, seed);
         let mut hub = Hub::new(gateway, Local::FrontDoor(Box::new(Broker::new(limits))), runner);
         hub.handle_input(Timestamp(0), Input::Restored(opened.restored));
-        let mut highest = 0;
+        let (mut highest, mut settled) = (0, 0);
         let releases = opened_releases.map(|(side, registered)| {
             hub.runner().set_files(side.files.clone());
             hub.calibrate(Timestamp(0), FUEL_PER_MS);
             let ranks = registered.handlers.iter().map(|handler| handler.row.highest.0.seq);
             highest = ranks.max().unwrap_or(0);
+            settled = registered.handlers.iter().map(settled_of).max().unwrap_or(0);
             hub.handle_input(Timestamp(0), Input::Registered(registered));
             side
         });
@@ -124,7 +138,7 @@ impl House {
             hub.handle_input(Timestamp(0), input);
         }
         let (work, todo, desk) = (Vec::new(), VecDeque::new(), StoreDesk::new(store));
-        Ok(House { hub, work, desk, disks: disks.clone(), todo, releases, highest })
+        Ok(House { hub, work, desk, disks: disks.clone(), todo, releases, highest, settled })
     }
 
     /// The store does a piece of its work. False when the power went meanwhile.

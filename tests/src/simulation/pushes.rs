@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tidegate_core::release as core;
 use tidegate_core::{Input, Message};
 use tidegate_release::answer::{self, Answer, Heard, Stage};
 use tidegate_release::keys::{PublicKey, SecretKey};
 
 use super::device::Device;
+use super::house::House;
 use super::random::Random;
 use super::releases::{GATEWAY, Kind, Release, target};
 use super::troubles::Harm;
@@ -32,6 +34,8 @@ pub struct Pushes {
     /// What the person is about to send through the front door.
     pile: Vec<(String, Vec<u8>)>,
     pub watch: Watch,
+    /// What the gateway has told people, and is looked at behind the reactions that left before it.
+    pub answers: Vec<core::Answer>,
     /// The gateway's last word about the handler, and the highest counter.
     last: Option<Answer>,
     counter: u64,
@@ -59,6 +63,7 @@ impl Pushes {
             person: Device::new(PERSON),
             pile: Vec::new(),
             watch: Watch::default(),
+            answers: Vec::new(),
             last: None,
             counter: 0,
             forged: 0,
@@ -143,8 +148,14 @@ impl Pushes {
         }
     }
 
+    /// What the gateway has told people.
+    pub fn hear_answers(&mut self) -> Result<(), String> {
+        self.answers.drain(..).try_for_each(|answer| self.watch.told(&answer))
+    }
+
     /// The power is gone.
     pub fn lose_power(&mut self) {
+        self.answers.clear();
         self.person.disconnect();
         self.pile.clear();
         self.cut();
@@ -212,7 +223,6 @@ impl Pushes {
         };
         last.stage == Stage::Active
             && last.release.is_some_and(|(_, digest)| digest == newest.digest)
-            && last.counter == self.counter
     }
 
     /// Where it stands, for whoever reads why it does not converge.
@@ -221,9 +231,9 @@ impl Pushes {
         format!("newest is {seq:?}, the last answer {:?}, counter {}", self.last, self.counter)
     }
 
-    /// The gateway's ratchet at its start.
-    pub fn started(&mut self, highest: u64, harm: Harm) -> Result<(), String> {
-        self.watch.started(highest, harm)
+    /// The gateway has started again.
+    pub fn started(&mut self, house: &House, harm: Harm) -> Result<(), String> {
+        self.watch.started(house.highest, house.settled, harm)
     }
 
     /// The front door has all that it was sent.

@@ -4,6 +4,7 @@ use tidegate_journal::Faults;
 
 use super::check::Violation;
 use super::handlers::Folders;
+use super::pushes::Pushes;
 use super::releases::Kind;
 use super::weather::Climate;
 use super::world::{DEVICES, WATCHER, World};
@@ -26,7 +27,6 @@ const TURNS: usize = 90;
 const MESSAGE_TURNS: usize = 4;
 /// Lives that end right after the first reaction of what was pushed.
 const SHORT_LIVES: usize = 6;
-/// A seed in which somebody pushes.
 const SEED: u64 = 1;
 
 /// At which operation the power goes, and of which disk.
@@ -113,7 +113,7 @@ fn tell(folders: &Folders, cut: Option<Cut>) -> Result<Span, String> {
 }
 
 fn begin(folders: &Folders) -> Result<World<'_>, String> {
-    let mut world = World::new(folders, SEED)?;
+    let mut world = World::new(folders, SEED, Some(Pushes::new(SEED)))?;
     world.climate = Climate::calm();
     world.connect(WATCHER);
     Ok(world)

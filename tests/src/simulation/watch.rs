@@ -33,7 +33,8 @@ pub struct Watch {
     life: u64,
     /// The last arrival that it has reacted to.
     last: u64,
-    newest_good: u64,
+    /// The newest that has passed, or has removed the handler: nothing older runs again.
+    settled: u64,
     /// No order below it may count any more: what came of it was seen.
     floor: u64,
     /// Since which arrival it has had a line without a break.
@@ -83,8 +84,8 @@ impl Watch {
         if harm != Harm::default() {
             return Ok(());
         }
-        if seq < self.newest_good {
-            return wrong(&format!("{} had run, and is good", self.newest_good));
+        if seq < self.settled {
+            return wrong(&format!("{} had come further", self.settled));
         }
         self.floor = self.floor.max(seq);
         let deeds = self.deeds.entry(seq).or_default();
@@ -93,7 +94,6 @@ impl Watch {
         }
         deeds.events += 1;
         let Some(most) = kind.events_max() else {
-            self.newest_good = self.newest_good.max(seq);
             return Ok(());
         };
         if deeds.events > most {
@@ -118,7 +118,7 @@ impl Watch {
             Stage::Probation { .. } => self.floor = self.floor.max(rank.seq),
             Stage::Active if kind == Some(Kind::Good) => {
                 self.activated += 1;
-                self.floor = self.floor.max(rank.seq);
+                (self.floor, self.settled) = (self.floor.max(rank.seq), self.settled.max(rank.seq));
             }
             Stage::Active => return Err(format!("{kind:?} passes: {answer:?}")),
             Stage::Rejected(refusal) if refusal.code == "does-not-load" => {
@@ -126,6 +126,10 @@ impl Watch {
                 self.floor = self.floor.max(rank.seq);
             }
             Stage::Rejected(_) => {}
+            // The power went so often.
+            Stage::RolledBack { refusal, .. } if refusal.code == "restarts" => {
+                self.taken_back += 1;
+            }
             Stage::RolledBack { .. } if kind == Some(Kind::Good) => {
                 return Err(format!("what is good is taken back: {answer:?}"));
             }
@@ -137,6 +141,10 @@ impl Watch {
 
     /// Whether it has a line now, after `arrivals` messages.
     pub fn look(&mut self, has_line: bool, arrivals: u64) {
+        // An event that ran when the handler was removed has ended.
+        if !has_line && self.kinds.get(&self.floor) == Some(&Kind::Removal) {
+            self.settled = self.settled.max(self.floor);
+        }
         self.since = match (has_line, self.since) {
             (true, since) => since.or(Some(arrivals + 1)),
             (false, _) => None,
@@ -150,10 +158,11 @@ impl Watch {
         }
     }
 
-    /// The gateway has started again, and its ratchet stands there.
-    pub fn started(&mut self, highest: u64, harm: Harm) -> Result<(), String> {
+    /// The gateway has started again: its ratchet, and what had come furthest as far as it lasts.
+    pub fn started(&mut self, highest: u64, settled: u64, harm: Harm) -> Result<(), String> {
         self.life += 1;
         self.since = None;
+        self.settled = settled;
         if highest < self.floor && harm == Harm::default() {
             return Err(format!("the ratchet went back: {highest} after {}", self.floor));
         }

@@ -136,13 +136,15 @@ impl World<'_> {
             self.set_faults(Faults { cut_at: again.then_some(at), read_only, ..Faults::default() });
             let pusher = self.pushes.as_ref().map(|pushes| &pushes.fleet);
             match House::start(self.folders, &self.disks, self.climate.quota_bytes, seed, pusher) {
+                // It went while it started, and nothing that it read after that is true.
+                Ok(_) if self.pushes.is_some() && self.disks.journal.lend().is_down() => {}
                 Ok(house) => {
                     self.house = house;
                     self.set_faults(life);
                     self.on_us = self.now_us;
                     self.connect(WATCHER);
                     if let Some(pushes) = &mut self.pushes {
-                        pushes.started(self.house.highest, self.harm)?;
+                        pushes.started(&self.house, self.harm)?;
                     }
                     return Ok(());
                 }

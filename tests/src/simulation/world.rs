@@ -21,8 +21,6 @@ use super::weather::Climate;
 use crate::mqtt::packet::Packet;
 
 pub(super) const DEVICES: usize = 4;
-/// In one seed of so many somebody pushes: signatures take longer than all else.
-const PUSHES_ONE_IN: u64 = 4;
 /// The first device only listens: to every reaction.
 pub(super) const WATCHER: usize = 0;
 
@@ -49,8 +47,25 @@ pub(super) struct World<'a> {
 /// # Errors
 /// The first promise that did not hold.
 pub fn run(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation> {
+    run_with(folders, seed, steps, None)
+}
+
+/// The same with somebody who pushes.
+///
+/// # Errors
+/// The first promise that did not hold.
+pub fn run_pushing(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation> {
+    run_with(folders, seed, steps, Some(Pushes::new(seed)))
+}
+
+fn run_with(
+    folders: &Folders,
+    seed: u64,
+    steps: u64,
+    pushes: Option<Pushes>,
+) -> Result<Stats, Violation> {
     let fail = |what| Violation { seed, step: 0, what };
-    let mut world = World::new(folders, seed).map_err(fail)?;
+    let mut world = World::new(folders, seed, pushes).map_err(fail)?;
     let mut step = 0;
     let mut go = || -> Result<(), String> {
         world.connect(WATCHER);
@@ -73,12 +88,15 @@ pub fn run(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation>
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(folders: &'a Folders, seed: u64) -> Result<World<'a>, String> {
+    pub(super) fn new(
+        folders: &'a Folders,
+        seed: u64,
+        pushes: Option<Pushes>,
+    ) -> Result<World<'a>, String> {
         let mut random = Random::new(seed);
         let climate = Climate::new(&mut random);
         let disks = Disks::new(seed);
         let refuses_one_in = if random.chance(1, 4) { 40 } else { 0 };
-        let pushes = (seed % PUSHES_ONE_IN == 1).then(|| Pushes::new(seed));
         let pusher = pushes.as_ref().map(|pushes| &pushes.fleet);
         let house = House::start(folders, &disks, climate.quota_bytes, seed, pusher)?;
         Ok(World {
@@ -253,7 +271,7 @@ impl<'a> World<'a> {
                 Report::StoreFailing { .. } => self.stats.disk_faults += 1,
                 Report::Release(answer) if self.harm == Harm::default() => {
                     if let Some(pushes) = &mut self.pushes {
-                        pushes.watch.told(&answer)?;
+                        pushes.answers.push(answer);
                     }
                 }
                 _ => {}
@@ -293,6 +311,9 @@ impl<'a> World<'a> {
         }
         let door = self.house.hub.door().expect("it has a front door");
         while door.poll_dirty().is_some() {}
+        if let Some(pushes) = &mut self.pushes {
+            pushes.hear_answers()?;
+        }
         Ok(())
     }
 
