@@ -11,6 +11,7 @@ pub mod handlers;
 pub mod hostile;
 pub mod load;
 pub mod malicious;
+pub mod many;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod ports;

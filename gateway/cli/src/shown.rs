@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tidegate_core::job::{Event, EventOutcome, Failure, LogLine, Publish, Send, Verdict, Write};
+use tidegate_core::pins::{PinWrite, Pins};
 use tidegate_core::stream::Streams;
 
 /// One event and its effects.
@@ -37,6 +38,10 @@ enum Effect {
         priority: Option<u8>,
         #[serde(skip_serializing_if = "Option::is_none")]
         ttl_s: Option<u32>,
+    },
+    Pin {
+        name: String,
+        on: bool,
     },
     Set {
         key: Bytes,
@@ -116,6 +121,13 @@ impl Effect {
     }
 }
 
+impl Effect {
+    fn of_pin(write: &PinWrite, pins: &Pins) -> Effect {
+        let pin = pins.get(write.pin).expect("the host sets only pins that there are");
+        Effect::Pin { name: pin.name.clone(), on: write.on }
+    }
+}
+
 impl From<&Write> for Effect {
     fn from(write: &Write) -> Effect {
         let key = Bytes::new(&write.key);
@@ -140,8 +152,13 @@ impl From<&LogLine> for Effect {
 }
 
 impl Shown {
-    /// `streams` are those that the handler ran with.
-    pub fn new(event: &Event, outcome: &EventOutcome, streams: &Streams, took: Duration) -> Shown {
+    /// `streams` and `pins` are those that the handler ran with.
+    pub fn new(
+        event: &Event,
+        outcome: &EventOutcome,
+        (streams, pins): (&Streams, &Pins),
+        took: Duration,
+    ) -> Shown {
         let (verdict, reason) = match &outcome.verdict {
             Verdict::Done => ("done", None),
             Verdict::Retry => ("retry", None),
@@ -149,6 +166,7 @@ impl Shown {
         };
         let mut effects: Vec<Effect> = outcome.publishes.iter().map(Effect::from).collect();
         effects.extend(outcome.sends.iter().map(|send| Effect::of_send(send, streams)));
+        effects.extend(outcome.pins.iter().map(|write| Effect::of_pin(write, pins)));
         effects.extend(outcome.writes.iter().map(Effect::from));
         effects.extend(outcome.logs.iter().map(Effect::from));
         if outcome.logs_dropped > 0 {

@@ -81,7 +81,8 @@ fn hosted(payload: &[u8], path: &str) -> Answers {
         first: true,
         invoke: None,
     };
-    let job = Job { id: JobId(1), handler: HandlerId(0), events: vec![event] };
+    let job =
+        Job { id: JobId(1), handler: HandlerId(0), events: vec![event], pins: Default::default() };
     let Step::Finished(outcome) = instance.start(job, u64::MAX, Now::default()) else {
         panic!("it parked");
     };

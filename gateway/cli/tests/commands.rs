@@ -231,3 +231,25 @@ fn help_and_version_are_there() {
         "{version}"
     );
 }
+
+#[test]
+fn boards_are_listed_shown_and_offered() {
+    let here = folder("boards");
+    let list = tidegate(&["board", "list"], &here, "");
+    let list = String::from_utf8(list.stdout).expect("text");
+    assert_eq!(list.lines().count(), 1 + tidegate_config::BUILT_IN.len(), "{list}");
+    assert!(list.contains("\npi-zero-2w  "), "{list}");
+
+    let shown = tidegate(&["board", "show", "pi-4", "--json"], &here, "");
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).expect("JSON");
+    assert_eq!(shown["triple"], "aarch64-unknown-linux-gnu");
+    assert_eq!(shown["pins"]["relay1"]["line"], 17);
+    assert_eq!(shown["image"]["kernel"], "linux-image-arm64");
+    assert_eq!(shown["handler"]["fuel_max"], 3_000_000, "its own, not its class's");
+
+    let unknown = tidegate(&["board", "show", "pi4"], &here, "");
+    assert_eq!(unknown.status.code(), Some(78));
+    let said = String::from_utf8(unknown.stderr).expect("text");
+    assert!(said.contains("did you mean \"pi-4\"?"), "{said}");
+    assert_eq!(tidegate(&["board", "shwo"], &here, "").status.code(), Some(64));
+}

@@ -1,9 +1,23 @@
 //! What a piece of hardware is and what it allows: the meaning of `boards/*.toml`.
 //! `boards/README.md` explains each key.
 
+mod built_in;
+mod check;
+mod file;
+mod limits;
+mod parts;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tidegate_core::limits::{Caps, DoorLimits, Limits};
+use tidegate_core::pins::Pins;
+
+pub use built_in::BUILT_IN;
+pub(crate) use built_in::{is_built_in, unknown};
+pub(crate) use file::is_path;
+pub use file::read_board;
 
 /// What a module takes in memory, as a multiple of its file: its bytes, and up to 3.6 times as much for
 /// wasmi's translation. Measured, see "Memory" in `boards/README.md`.
@@ -21,25 +35,99 @@ const CONNECTION_BYTES: u64 = 160 * 1024;
 pub struct Board {
     pub name: String,
     pub description: String,
-    /// Rust's name for the target, such as `armv7-unknown-linux-musleabihf`.
+    /// Rust's name for the target, such as `armv7-unknown-linux-gnueabihf`.
     pub triple: String,
     pub cores: u16,
     /// Whether wall time survives a power cut.
     pub has_rtc: bool,
     /// Device of the hardware watchdog, where there is one.
     pub watchdog: Option<PathBuf>,
+    /// The one that shows how the gateway is: its name in the kernel's `leds` class.
+    pub led: Option<String>,
     pub memory: Memory,
     pub flash: Flash,
     pub core_limits: Limits,
     pub door: DoorLimits,
     pub host: HostLimits,
     pub runner: RunnerLimits,
+    /// GPIO lines under the names that handlers use.
+    pub pins: BTreeMap<String, Pin>,
+    /// Devices of the buses that are on the board's connectors.
+    pub buses: BTreeMap<String, String>,
+    /// Where an image can be built: what of.
+    pub image: Option<Image>,
+}
+
+/// One GPIO line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// Its chip: `gpiochipN`, or the label that the kernel's driver gives it, which is the same in every start.
+    pub chip: String,
+    pub line: u32,
+    pub direction: Direction,
+    /// Whether the line is low when the pin is on.
+    pub is_active_low: bool,
+    /// Whether an output is on from the daemon's start.
+    pub starts_on: bool,
+    /// None: as the kernel left it.
+    pub bias: Option<Bias>,
+    /// How long an input must be the same before it counts as changed.
+    pub debounce_ms: u64,
+}
+
+/// Which way a pin is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    In,
+    Out,
+}
+
+/// What holds an input while nothing drives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bias {
+    None,
+    PullUp,
+    PullDown,
+}
+
+/// What an image of a board is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Debian's name for it, such as `arm64`.
+    pub architecture: String,
+    /// The kernel's Debian package.
+    pub kernel: String,
+    /// Debian packages beside the kernel: firmware, boot loader.
+    pub packages: Vec<String>,
+    /// What starts the kernel: `raspi-firmware`, `u-boot`, `qemu`.
+    pub boot: String,
+    /// Device tree, in the kernel package's folder of them. None: what starts the kernel brings it.
+    pub dtb: Option<String>,
+    /// The kernel's `console=`.
+    pub console: String,
+    /// More of the kernel's command line.
+    pub kernel_options: Vec<String>,
+    /// The partition that firmware reads; 0 is none.
+    pub boot_mib: u64,
+    /// Each of the slots A and B.
+    pub root_mib: u64,
+    /// The data partition at least; it takes what the card has left.
+    pub data_mib_min: u64,
+}
+
+impl Image {
+    /// All partitions, the data partition as small as it may be.
+    pub const fn parts_mib(&self) -> u64 {
+        self.boot_mib + 2 * self.root_mib + self.data_mib_min
+    }
 }
 
 /// What the daemon may take of the board's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     pub total_mib: u64,
+    /// What the kernel, the system's services and a graphics processor take.
+    pub system_mib: u64,
     /// What the daemon may take when every limit is reached at once.
     pub budget_mib: u64,
     /// What it takes before the first client and handler: code, stacks, runtime.
@@ -49,6 +137,8 @@ pub struct Memory {
 /// What the daemon may take of the flash's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flash {
+    /// What the smallest disk or card holds that the board is used with.
+    pub total_mib: u64,
     pub write_mib_per_day_max: u64,
 }
 
@@ -91,6 +181,16 @@ impl WorstCase {
 }
 
 impl Board {
+    /// The pins as handlers know them: names, and which way they go.
+    pub fn pin_names(&self) -> Arc<Pins> {
+        let pins = self.pins.iter().map(|(name, pin)| tidegate_core::pins::Pin {
+            name: name.clone(),
+            is_output: pin.direction == Direction::Out,
+        });
+        let pins = Pins::new(pins.collect());
+        Arc::new(pins.expect("a board file names no more pins than there may be, each once"))
+    }
+
     /// Adds the limits up.
     ///
     /// What waits for clients is bounded for all of them together, but for one packet on its way out

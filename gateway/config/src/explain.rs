@@ -91,6 +91,9 @@ fn ready(handler: &HandlerDir, line: &mut impl FnMut(&str, &str)) {
     for name in &manifest.grants.send {
         line("  sends", name);
     }
+    for name in &manifest.grants.gpio {
+        line("  pin", name);
+    }
     line(
         "  per event",
         &format!(
@@ -216,6 +219,7 @@ fn ready_json(handler: &HandlerDir) -> Json {
         ("triggers", Json::texts(manifest.triggers.iter().map(|f| f.as_str()))),
         ("publish", Json::texts(manifest.grants.publish.iter().map(|f| f.as_str()))),
         ("send", Json::texts(&manifest.grants.send)),
+        ("gpio", Json::texts(&manifest.grants.gpio)),
         ("fuel", Json::Number(limits.fuel)),
         ("memory_kib", Json::Number(limits.memory_kib.into())),
         ("deadline_ms", Json::Number(limits.deadline_ms.into())),

@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tidegate_core::manifest::is_name;
+use tidegate_core::manifest::{Manifest, is_name};
+use tidegate_core::pins::PIN_TOPICS;
 
-use crate::board::{Board, HostLimits};
-use crate::board_file::{is_built_in, is_path, read_board, unknown};
+use crate::board::{Board, HostLimits, is_built_in, is_path, read_board, unknown};
 use crate::handler::{module_problem, read_within};
 use crate::local::local;
 use crate::page::Source;
@@ -18,6 +18,7 @@ use crate::reader::Table;
 use crate::settings::{HandlerDir, HandlerEntry, Settings};
 use crate::store::store;
 use crate::streams::{odd_grant, streams};
+use crate::suggest::nearest;
 use crate::uplink::uplink;
 
 /// A gateway asks its broker for each of them.
@@ -59,6 +60,11 @@ fn settings(root: &Table<'_>, folder: &Path) -> Option<Settings> {
     let handlers = handlers(root, folder, &host);
     if let Some(board) = &board {
         check_totals(root, board, &handlers);
+        for (handler, place) in &handlers {
+            for odd in odd_pins(&handler.manifest, board) {
+                place.warn(format!("its handler {} {odd}", handler.manifest.name));
+            }
+        }
     }
     if let Some(streams) = &streams {
         for (handler, place) in &handlers {
@@ -76,7 +82,7 @@ fn settings(root: &Table<'_>, folder: &Path) -> Option<Settings> {
     let entries = handlers
         .into_iter()
         .map(|(handler, _)| match module_problem(&handler, &host) {
-            None => HandlerEntry::Ready(handler),
+            None => HandlerEntry::Ready(Box::new(handler)),
             Some(problem) => {
                 root.mention(problem.clone());
                 HandlerEntry::Broken {
@@ -205,6 +211,28 @@ fn board(table: &Table<'_>, folder: &Path) -> Option<Board> {
             None
         }
     }
+}
+
+/// Pins that a handler wants and the board has not, in words.
+fn odd_pins(manifest: &Manifest, board: &Board) -> Vec<String> {
+    let triggers = manifest.triggers.iter();
+    let waits = triggers.filter_map(|filter| filter.as_str().strip_prefix(PIN_TOPICS));
+    let waits = waits.map(|pin| (pin, "waits for", "it never comes"));
+    let uses = manifest.grants.gpio.iter();
+    let uses = uses.map(|pin| (pin.as_str(), "uses", "the handler is told so"));
+    let missing = waits.chain(uses).filter(|(pin, ..)| !board.pins.contains_key(*pin));
+    missing
+        .map(|(pin, wants, then)| {
+            let next = match nearest(pin, board.pins.keys().map(String::as_str)) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("add {pin} to [pins] in a copy of its file"),
+            };
+            format!(
+                "{wants} the pin {pin:?}, which the board {} has not: {then}; {next}",
+                board.name
+            )
+        })
+        .collect()
 }
 
 /// Every handler whose `handler.toml` is good, and where it is named.

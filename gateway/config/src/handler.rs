@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use tidegate_core::Manifest;
 use tidegate_core::manifest::{Grants, HandlerLimits, Isolation, React, is_control, is_name};
+use tidegate_core::pins::PIN_TOPICS;
 use tidegate_core::release::Probation;
 use tidegate_core::topic::Filter;
 
 use crate::board::{Board, HostLimits};
 use crate::page::{Source, plain};
-use crate::place::At;
+use crate::place::{At, Place};
 use crate::problem::{Problem, Problems};
 use crate::reader::Table;
 use crate::settings::HandlerDir;
@@ -174,20 +175,47 @@ fn triggers(root: &Table<'_>) -> Vec<Filter> {
     let mut seen = BTreeSet::new();
     let mut filters = Vec::new();
     for table in tables {
-        let Some(written) = table.need_text("mqtt", "\"devices/+/telemetry\"") else {
+        let Some((filter, place)) = trigger(&table) else {
             continue;
         };
-        let Some(filter) = filter(&written) else {
-            continue;
-        };
-        if !seen.insert(written.value) {
-            written
-                .place
-                .wrong(format!("{:?} is a trigger already; remove one of the two", written.value));
+        if !seen.insert(filter.as_str().to_owned()) {
+            let shown = filter.as_str().strip_prefix(PIN_TOPICS).unwrap_or(filter.as_str());
+            place.wrong(format!("{shown:?} is a trigger already; remove one of the two"));
         }
         filters.push(filter);
     }
     filters
+}
+
+/// A topic filter, or a pin, which is a topic of its own.
+fn trigger<'a>(table: &Table<'a>) -> Option<(Filter, Place<'a>)> {
+    let Some(pin) = table.text("gpio", "\"button1\"") else {
+        let written = table.need_text("mqtt", "\"devices/+/telemetry\"")?;
+        if written.value.starts_with(PIN_TOPICS) {
+            written.place.wrong("is how pins are known inside; write gpio = \"button1\"");
+            return None;
+        }
+        return Some((filter(&written)?, written.place));
+    };
+    if table.has("mqtt") {
+        pin.place.wrong("stands beside mqtt; make a [[trigger]] of each");
+    }
+    if !is_pin(&pin) {
+        return None;
+    }
+    let topic = format!("{PIN_TOPICS}{}", pin.value);
+    Some((Filter::new(&topic).expect("a name is a good level"), pin.place))
+}
+
+fn is_pin(written: &At<'_, &str>) -> bool {
+    let is_good = is_name(written.value);
+    if !is_good {
+        written.place.wrong(format!(
+            "{:?} is no pin's name: use 1 to 32 of a-z, 0-9 and `-`, as in the board's [pins]",
+            written.value
+        ));
+    }
+    is_good
 }
 
 fn filter(written: &At<'_, &str>) -> Option<Filter> {
@@ -225,7 +253,9 @@ fn grants(table: &Table<'_>) -> Grants {
             ));
         }
     }
-    Grants { publish, send }
+    let gpio = table.texts("gpio", "\"relay1\"").into_iter().filter(is_pin);
+    let gpio = gpio.map(|pin| pin.value.to_owned()).collect();
+    Grants { publish, send, gpio }
 }
 
 fn limits(table: &Table<'_>, board: &HostLimits) -> HandlerLimits {

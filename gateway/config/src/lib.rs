@@ -6,7 +6,6 @@
 //! [`HandlerDir`] or [`Board`]. One function per file lies between. Nothing else leaves this crate.
 
 mod board;
-mod board_file;
 mod broker;
 mod explain;
 mod gateway;
@@ -24,8 +23,10 @@ mod suggest;
 mod template;
 mod uplink;
 
-pub use board::{Board, Flash, HostLimits, Memory, RunnerLimits, WorstCase};
-pub use board_file::{BUILT_IN, read_board};
+pub use board::{
+    BUILT_IN, Bias, Board, Direction, Flash, HostLimits, Image, Memory, Pin, RunnerLimits,
+    WorstCase, read_board,
+};
 pub use broker::BrokerUrl;
 pub use explain::{explain, explain_json};
 pub use gateway::read_gateway;

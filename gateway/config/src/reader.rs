@@ -1,7 +1,10 @@
 //! A cursor over a table of a file: hands out typed values with their places, notes what is wrong,
 //! and when it is dropped reports the keys that nobody asked for.
 
+mod entries;
+
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use toml::Spanned;
@@ -19,7 +22,12 @@ pub(crate) struct Table<'a> {
     /// `None` when the table is not there, which reads like an empty one.
     map: Option<&'a DeTable<'a>>,
     asked: RefCell<Vec<&'static str>>,
+    /// What keys mean that are not written.
+    defaults: Numbers,
 }
+
+/// Whole numbers by key.
+pub(crate) type Numbers = BTreeMap<String, u64>;
 
 type Entry<'a> = (&'a Spanned<DeString<'a>>, &'a Spanned<DeValue<'a>>);
 
@@ -30,7 +38,13 @@ impl<'a> Table<'a> {
     }
 
     fn new(place: Place<'a>, map: Option<&'a DeTable<'a>>) -> Table<'a> {
-        Table { place, map, asked: RefCell::default() }
+        Table { place, map, asked: RefCell::default(), defaults: Numbers::new() }
+    }
+
+    /// The same, where [`Table::need_number`] finds what is not written among these.
+    pub fn with_defaults(mut self, defaults: Option<Numbers>) -> Table<'a> {
+        self.defaults = defaults.unwrap_or_default();
+        self
     }
 
     /// A string, if it is written.
@@ -80,11 +94,13 @@ impl<'a> Table<'a> {
     /// A whole number that must be there. After a problem it is the low end of `range`, so that a
     /// reader can go on; what it builds is thrown away.
     pub fn need_number<N: TryFrom<u64>>(&self, key: &'static str, range: RangeInclusive<u64>) -> N {
-        if !self.has(key) {
+        let default = self.defaults.get(key).copied().filter(|default| range.contains(default));
+        if !self.has(key) && default.is_none() {
             let (low, high) = (range.start(), range.end());
             self.inner(key).wrong(format!("is missing; add a whole number from {low} to {high}"));
         }
-        let value = self.number(key, &range, "").map_or(*range.start(), |at| at.value);
+        let written = self.number(key, &range, "").map(|at| at.value);
+        let value = written.or(default).unwrap_or(*range.start());
         match N::try_from(value) {
             Ok(value) => value,
             Err(_) => unreachable!("the range of {key} lies within its type"),
@@ -190,29 +206,6 @@ impl<'a> Table<'a> {
             }
         }
         Some(tables)
-    }
-
-    /// Every entry of a table whose keys are the user's own; each value must be a string.
-    pub fn strings(&self) -> Vec<(&'a str, At<'a, &'a str>)> {
-        let mut strings = Vec::new();
-        for (name, value) in self.map.into_iter().flatten() {
-            let place = self.place_of(name);
-            match value.get_ref() {
-                DeValue::String(text) => {
-                    strings.push((&**name.get_ref(), At { value: &**text, place }))
-                }
-                other @ (DeValue::Array(_) | DeValue::Table(_)) => {
-                    place.wrong(format!("must be a string, not {}", kind(other)));
-                }
-                other => place.wrong(format!(
-                    "must be a string, not {}; write {} = {:?}",
-                    kind(other),
-                    name.get_ref(),
-                    self.place.page.quote(value.span())
-                )),
-            }
-        }
-        strings
     }
 
     /// Whether a key is written. Counts as asking for it.

@@ -185,7 +185,7 @@ pub struct HandlerDir {
 #[derive(Clone, Debug)]
 pub enum HandlerEntry {
     /// When its module is there and looks like one. Whether it loads, the host finds out.
-    Ready(HandlerDir),
+    Ready(Box<HandlerDir>),
     /// When its module is not there or is no module. The rest goes on without it.
     Broken { dir: PathBuf, name: String, problems: Problems },
 }

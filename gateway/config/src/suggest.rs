@@ -15,6 +15,24 @@ pub(crate) fn nearest<'c>(
         .map(|(_, candidate)| candidate)
 }
 
+/// The candidates that somebody may have meant who wrote more or less of a name than there is: `pi` for `pi-4`, or
+/// `raspberry-pi-4`. A typing mistake goes before that.
+pub(crate) fn nearest_names<'c>(word: &str, candidates: &[&'c str]) -> Vec<&'c str> {
+    if let Some(nearest) = nearest(word, candidates.iter().copied()) {
+        return vec![nearest];
+    }
+    let begins = |long: &str, short: &str| {
+        long.strip_prefix(short).is_some_and(|rest| rest.starts_with('-')) && !short.is_empty()
+    };
+    let ends = |long: &str, short: &str| {
+        long.strip_suffix(short).is_some_and(|rest| rest.ends_with('-')) && !short.is_empty()
+    };
+    let near = |candidate: &&&str| {
+        begins(candidate, word) || begins(word, candidate) || ends(word, candidate)
+    };
+    candidates.iter().filter(near).copied().collect()
+}
+
 /// Edits between two words: insert, delete, replace, or swap two neighbours (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().collect();

@@ -9,6 +9,7 @@ use crate::commit::{BootClock, Change, Commit, CommitId, Lost, Progress, Seen, S
 use crate::job::{Publish, Ticket};
 use crate::limits::CommitLimits;
 use crate::message::Message;
+use crate::pins::PinWrite;
 use crate::record::Record;
 use crate::time::Timestamp;
 
@@ -31,6 +32,7 @@ pub struct Held {
     /// Messages that one handler has finished with.
     pub tickets: Vec<Ticket>,
     pub publishes: Vec<HeldPublish>,
+    pub pins: Vec<PinWrite>,
     pub records: Vec<Arc<Record>>,
     /// Messages that were forwarded: their credits come back now.
     pub forwarded: Vec<Arc<Message>>,
@@ -144,6 +146,19 @@ impl Commits {
             return Some(held);
         };
         last.publishes.push(held);
+        None
+    }
+
+    /// The same for a pin.
+    pub fn hold_pin(&mut self, write: PinWrite) -> Option<PinWrite> {
+        if self.is_due {
+            self.held.pins.push(write);
+            return None;
+        }
+        let Some(last) = self.under_way.back_mut() else {
+            return Some(write);
+        };
+        last.pins.push(write);
         None
     }
 

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use crate::job::{Event, EventOutcome, Failure, HandlerId, Verdict};
 use crate::manifest::{Manifest, React};
+use crate::pins::PIN_TOPICS;
 use crate::release::Figures;
 use crate::releases::Spread;
 use crate::topic::Filter;
@@ -16,12 +17,14 @@ use crate::topic::Filter;
 pub struct HandlerCounters {
     pub events: u64,
     pub failed: u64,
-    /// Of these, stopped at the deadline.
+    /// Of the failed ones, those that missed their deadline.
     pub deadline_misses: u64,
     pub retried: u64,
     /// Failed without a run, because the handler was in quarantine.
     pub skipped: u64,
     pub publishes: u64,
+    /// Pins set.
+    pub pins: u64,
     pub fuel: u64,
 }
 
@@ -66,7 +69,7 @@ impl Deployments {
         let p99_us = fuel_per_ms.map(|pace| p99_fuel.saturating_mul(1000).div_ceil(pace.max(1)));
         Figures {
             events: handler.counters.events,
-            failed: handler.counters.failed,
+            failed: handler.counters.failed - handler.counters.deadline_misses,
             deadline_misses: handler.counters.deadline_misses,
             fuel: handler.counters.fuel,
             p99_us: p99_us.unwrap_or(0),
@@ -113,8 +116,10 @@ impl Deployments {
         for (id, handler) in &mut self.handlers {
             if handler.checked && !handler.subscribed {
                 handler.subscribed = true;
-                filters
-                    .extend(handler.manifest.triggers.iter().map(|filter| (*id, filter.clone())));
+                // Pins are our own: no broker brings them.
+                let triggers = handler.manifest.triggers.iter();
+                let triggers = triggers.filter(|filter| !filter.as_str().starts_with(PIN_TOPICS));
+                filters.extend(triggers.map(|filter| (*id, filter.clone())));
             }
         }
         filters
@@ -132,6 +137,7 @@ impl Deployments {
         let is_late = matches!(result.verdict, Verdict::Failed(Failure::Deadline));
         counters.deadline_misses += u64::from(is_late);
         counters.publishes += result.publishes.len() as u64;
+        counters.pins += result.pins.len() as u64;
         counters.fuel += result.fuel_used;
         handler.spread.count(result.fuel_used);
         handler.memory_kib = handler.memory_kib.max(result.memory_kib);

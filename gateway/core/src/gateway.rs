@@ -20,6 +20,7 @@ use crate::local::{Local, LocalSide};
 use crate::message::Message;
 use crate::outbox::pace::Pace;
 use crate::outbox::{Backlogged, Outbox, UplinkState};
+use crate::pins::{PinBook, Pins};
 use crate::releases::Releases;
 use crate::routes::Routes;
 use crate::schedule::{Phase, Schedule};
@@ -29,8 +30,10 @@ use crate::time::Timestamp;
 
 mod durable;
 mod handlers;
+mod invokes;
 mod logs;
 mod messages;
+mod pins;
 mod releases;
 mod upstream;
 
@@ -78,6 +81,9 @@ pub struct Gateway {
     pending: BTreeMap<HandlerId, Pending>,
     /// The machine's pace, once it is measured.
     fuel_per_ms: Option<u64>,
+    /// The board's pins, and how they are.
+    pins: Arc<Pins>,
+    pin_book: PinBook,
     seen: SeenWindow,
     drops: Drops,
     commits: Commits,
@@ -111,6 +117,8 @@ impl Gateway {
             releases: Releases::new(limits.failures_max),
             pending: BTreeMap::new(),
             fuel_per_ms: None,
+            pins: Arc::default(),
+            pin_book: PinBook::default(),
             seen: SeenWindow::new(commits.seen_max),
             drops: Drops::default(),
             letters: Pace::with_burst(outbox.dead_letters_per_s, outbox.dead_letters_burst),
@@ -122,6 +130,11 @@ impl Gateway {
             effects: VecDeque::new(),
             found: Vec::new(),
         }
+    }
+
+    /// Tells which pins the board has. Without it there are none.
+    pub fn set_pins(&mut self, pins: Arc<Pins>) {
+        self.pins = pins;
     }
 
     /// Takes one input. Effects wait in [`Gateway::poll_effect`].
@@ -143,15 +156,23 @@ impl Gateway {
             Input::Examined { id, examined } => self.handle_examined(id, examined),
             Input::Signed { topic, payload, retain } => self.handle_signed(topic, payload, retain),
             Input::Pace { fuel_per_ms } => self.fuel_per_ms = Some(fuel_per_ms),
+            Input::Unsigned { answer, tries, reason } => {
+                self.handle_unsigned(now, answer, tries, reason);
+            }
             Input::Told(message) => self.control.told(&message),
             Input::Outcome(outcome) => self.handle_outcome(now, outcome),
             Input::LocalUp { session_present } => self.handle_local_up(now, session_present),
             Input::LocalDown { reason } => {
                 let wait = self.local.handle_down(now);
+                if self.local.take_refused() {
+                    self.report(Report::RetainedRefused);
+                    self.effects.push_back(Effect::Unretain);
+                }
                 let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 self.report(Report::LocalLost { reason, retry_ms });
             }
             Input::Restored(restored) => self.handle_restored(&restored),
+            Input::Pin { pin, level, at } => self.handle_pin(pin, level, at),
             Input::Committed(committed) => self.handle_committed(&committed),
             Input::StoreFailing { reason } => self.handle_store_failing(reason),
             Input::StoreFull => self.outbox.handle_full(),
@@ -185,6 +206,7 @@ impl Gateway {
         self.outbox.handle_timeout(now);
         self.schedule.handle_timeout(now);
         self.end_probations(now);
+        self.sign_again(now);
         self.pump_releases();
         if self.local.handle_timeout(now) {
             self.effects.push_back(Effect::ConnectLocal);
@@ -196,14 +218,19 @@ impl Gateway {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let lines = [self.schedule.poll_timeout(), self.local.poll_timeout()];
         let durable = [self.commits.poll_timeout(), self.outbox.poll_timeout()];
-        let durable = durable.into_iter().chain([self.releases.poll_timeout()]);
+        let durable =
+            durable.into_iter().chain([self.releases.poll_timeout(), self.control.poll_timeout()]);
         lines.into_iter().chain(durable).flatten().min()
     }
 
     /// The next thing to do. Jobs come last, so that a batch is as large as what has arrived.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.poll_urgent().or_else(|| {
-            let job = if self.commits.is_full() { None } else { self.schedule.poll_job() }?;
+            let job = if self.commits.is_full() {
+                None
+            } else {
+                self.schedule.poll_job(self.pin_book.levels())
+            }?;
             self.resume_sources();
             Some(Effect::Run(job))
         })
@@ -263,6 +290,17 @@ impl Gateway {
     /// What was given up, by stream and reason.
     pub fn losses(&self) -> impl Iterator<Item = &LedgerLine> {
         self.outbox.losses()
+    }
+
+    /// How many of the board's pins cannot be used at the moment.
+    pub fn pins_away(&self) -> usize {
+        let levels = self.pin_book.levels();
+        self.pins.iter().filter(|(id, _)| levels.get(*id).is_none()).count()
+    }
+
+    /// How often a pin that could be used could not any more.
+    pub fn pins_lost(&self) -> u64 {
+        self.pin_book.lost()
     }
 
     /// How many messages were dropped for `reason`.

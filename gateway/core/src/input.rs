@@ -6,9 +6,11 @@ use alloc::sync::Arc;
 use crate::job::{HandlerId, Outcome};
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, SourceId};
+use crate::pins::PinId;
 use crate::record::Refusal;
-use crate::release::{Digest, ExamineId, Examined, Registered};
+use crate::release::{Answer, Digest, ExamineId, Examined, Registered};
 use crate::store::{Committed, Evicted, Fetched, Restored};
+use crate::time::WallTime;
 use crate::topic::Topic;
 
 /// One thing that happened. Together with time, this is all the core ever learns.
@@ -45,10 +47,14 @@ pub enum Input {
     Examined { id: ExamineId, examined: Examined },
     /// When an answer has been signed: what goes out, and whether brokers keep it.
     Signed { topic: Topic, payload: Arc<[u8]>, retain: bool },
+    /// When an answer could not be signed, and why; `tries` is the effect's.
+    Unsigned { answer: Answer, tries: u8, reason: String },
     /// When upstream has taken what the gateway says.
     Told(Arc<Message>),
     /// When the machine's pace has been measured: fuel that it uses in a millisecond.
     Pace { fuel_per_ms: u64 },
+    /// When a pin of the board has been seen at a level, or (`None`) cannot be used at the moment.
+    Pin { pin: PinId, level: Option<bool>, at: WallTime },
     /// When commits have become durable.
     Committed(Committed),
     /// When the store cannot make commits durable at the moment, and why. It goes on trying.

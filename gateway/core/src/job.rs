@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::message::{Message, QoS};
+use crate::pins::{Levels, PinWrite};
 use crate::record::StreamId;
 use crate::topic::Topic;
 
@@ -51,6 +52,8 @@ pub struct Job {
     pub id: JobId,
     pub handler: HandlerId,
     pub events: Vec<Event>,
+    /// How the pins were when the job was made: what its events read.
+    pub pins: Levels,
 }
 
 /// What a job produced. Carries the job's events back, so that nothing about them is kept twice.
@@ -67,6 +70,8 @@ pub struct EventOutcome {
     pub verdict: Verdict,
     pub publishes: Vec<Publish>,
     pub sends: Vec<Send>,
+    /// At most one for each pin.
+    pub pins: Vec<PinWrite>,
     pub writes: Vec<Write>,
     /// The handler's state version after these writes: its commits so far. Of no meaning without writes.
     pub version: u64,

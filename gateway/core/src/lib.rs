@@ -28,6 +28,7 @@ pub mod limits;
 pub mod manifest;
 pub mod message;
 pub mod notice;
+pub mod pins;
 pub mod planted;
 pub mod record;
 pub mod release;

@@ -42,6 +42,8 @@ pub struct Grants {
     pub publish: Vec<Filter>,
     /// Streams that it may send to.
     pub send: Vec<String>,
+    /// Pins of the board that it may read and, if they are outputs, set.
+    pub gpio: Vec<String>,
 }
 
 impl Grants {
@@ -53,6 +55,11 @@ impl Grants {
     /// Whether the handler may send to the stream of that name.
     pub fn may_send(&self, stream: &str) -> bool {
         self.send.iter().any(|granted| granted == stream)
+    }
+
+    /// Whether the handler may use the pin of that name.
+    pub fn may_use(&self, pin: &str) -> bool {
+        self.gpio.iter().any(|granted| granted == pin)
     }
 }
 

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use crate::job::{Event, EventOutcome, Failure, HandlerId, Job, JobId, Outcome, Verdict};
 use crate::limits::Limits;
+use crate::pins::Levels;
 use crate::planted::{Bug, planted};
 use crate::time::Timestamp;
 
@@ -185,7 +186,8 @@ impl Schedule {
     }
 
     /// The next job, if a handler is idle and has messages.
-    pub fn poll_job(&mut self) -> Option<Job> {
+    /// Its events read the pins as they are in `pins`.
+    pub fn poll_job(&mut self, pins: Levels) -> Option<Job> {
         let handler = self.ready.pop_front()?;
         let line = self.lines.get_mut(&handler)?;
         // After a failure the next message is on trial: alone, so that a broken handler fails few.
@@ -200,7 +202,7 @@ impl Schedule {
         let id = JobId(self.next_job);
         self.next_job += 1;
         line.phase = Phase::Running(id);
-        Some(Job { id, handler, events })
+        Some(Job { id, handler, events, pins })
     }
 
     /// A job has ended. What it did not get to goes back to the head of the line.

@@ -25,11 +25,14 @@ pub fn all(hub: &mut Hub) -> Vec<(String, u64)> {
             ("retried", counters.retried),
             ("skipped", counters.skipped),
             ("publishes", counters.publishes),
+            ("pins", counters.pins),
             ("fuel", counters.fuel),
         ] {
             all.push((format!("handler.{name}.{what}"), count));
         }
     }
+    all.push(("pins.away".to_owned(), gateway.pins_away() as u64));
+    all.push(("pins.lost".to_owned(), gateway.pins_lost()));
     let name = |id| gateway.streams().get(id).map_or("?", |stream| stream.name.as_str());
     for line in gateway.waiting() {
         let stream = name(line.stream);

@@ -26,6 +26,7 @@ use crate::counters;
 use crate::front_door::FrontDoor;
 use crate::hub::{Hub, Local};
 use crate::local_client::{LocalClient, Target};
+use crate::pins::PinDriver;
 use crate::release_driver::ReleaseDriver;
 use crate::release_opening::{self, OpenedReleases};
 use crate::runner::Runner;
@@ -60,8 +61,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut tables = opened.tables;
     let registry = release_opening::take_registry(&mut tables);
     let OpenedReleases { desk, registered, files } =
-        release_opening::open(&settings, registry, seed)?;
+        release_opening::open(&settings, registry, seed, clock)?;
     runner.set_files(files);
+    runner.set_pins(board.pin_names());
     tables.into_iter().for_each(|state| runner.restore(state));
     let (side, local) = match &settings.local {
         LocalSettings::FrontDoor { .. } => {
@@ -69,7 +71,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         }
         LocalSettings::Broker(_) => (LocalSide::Broker, Local::Broker(Default::default())),
     };
-    let gateway = Gateway::new(board.core_limits, side, durability(&settings), seed);
+    let mut gateway = Gateway::new(board.core_limits, side, durability(&settings), seed);
+    gateway.set_pins(board.pin_names());
     let shell = Shell::new(clock, Hub::new(gateway, local, runner));
     shell.input(Input::Restored(opened.restored));
     shell.input(Input::Registered(registered));
@@ -85,8 +88,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         spawn_local(control.serve(listener));
         file
     });
-    let releases = ReleaseDriver::start(desk);
-    let drivers = Drivers { threads, store, uplink, releases };
+    let releases = ReleaseDriver::start(desk, clock);
+    let pins = PinDriver::start(&board.pins, clock);
+    let drivers = Drivers { threads, store, uplink, releases, pins };
     spawn_local(Turns::new(Rc::clone(&shell), driver, drivers).run());
     spawn_local(watch_clock(Rc::clone(&shell)));
 

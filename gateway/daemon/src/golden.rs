@@ -19,6 +19,7 @@ fn as_tried(case: &Case) -> GoldenCase<'_> {
     let expect = case.expect.iter().map(|expect| match expect {
         Expect::Publish { topic, payload } => GoldenExpect::Publish { topic, payload },
         Expect::Send { stream, payload } => GoldenExpect::Send { stream: stream.as_str(), payload },
+        Expect::Pin { name, on } => GoldenExpect::Pin { name: name.as_str(), on: *on },
         Expect::Nothing => GoldenExpect::Nothing,
         Expect::Fails => GoldenExpect::Fails,
     });

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tidegate_broker::{Broker, Event as DoorEvent};
 use tidegate_core::commit::Commit;
 use tidegate_core::message::AckTo;
+use tidegate_core::pins::PinWrite;
 use tidegate_core::record::Sending;
 use tidegate_core::store::{Evict, Fetch};
 use tidegate_core::time::WallTime;
@@ -23,6 +24,8 @@ use crate::runner::{Done, Runner};
 pub enum ToBroker {
     Connect,
     Subscribe(Filter),
+    /// Nothing is to be retained from now on, nor what still waits.
+    Unretain,
     Publish(Arc<Message>),
     Ack(AckTo),
 }
@@ -67,6 +70,8 @@ pub struct Hub {
     uplink: VecDeque<ToUplink>,
     /// For the release desk. Bounded by the core: so many messages are examined at once, and answers follow from them.
     releases: VecDeque<ToReleases>,
+    /// For the pins. Taken in every turn; the driver bounds what waits.
+    pins: VecDeque<PinWrite>,
     durable: Durable,
 }
 
@@ -89,6 +94,7 @@ impl Hub {
             store: VecDeque::new(),
             uplink: VecDeque::new(),
             releases: VecDeque::new(),
+            pins: VecDeque::new(),
             durable: Durable::default(),
         }
     }
@@ -193,6 +199,11 @@ impl Hub {
         self.releases.pop_front()
     }
 
+    /// The next pin to set.
+    pub fn poll_pin(&mut self) -> Option<PinWrite> {
+        self.pins.pop_front()
+    }
+
     /// The machine's pace has been measured.
     pub fn calibrate(&mut self, now: Timestamp, fuel_per_ms: u64) {
         self.runner.calibrate(fuel_per_ms);
@@ -227,7 +238,20 @@ impl Hub {
             Effect::Examine { id, topic, payload } => {
                 self.releases.push_back(ToReleases::Examine { id, topic, payload });
             }
-            Effect::Sign(answer) => self.releases.push_back(ToReleases::Sign(answer)),
+            Effect::Sign { answer, tries } => {
+                self.releases.push_back(ToReleases::Sign { answer, tries });
+            }
+            Effect::Keep(message) => {
+                if let Local::FrontDoor(broker) = &mut self.local {
+                    broker.keep(&message);
+                }
+            }
+            Effect::Unretain => {
+                if let Local::Broker(queue) = &mut self.local {
+                    queue.push_back(ToBroker::Unretain);
+                }
+            }
+            Effect::Note(decision) => self.releases.push_back(ToReleases::Note(decision)),
             Effect::Settle(settled) => self.releases.push_back(ToReleases::Settle(settled)),
             Effect::ListenUpstream(filter) => self.uplink.push_back(ToUplink::Listen(filter)),
             Effect::TellUpstream(message) => self.uplink.push_back(ToUplink::Tell(message)),
@@ -250,6 +274,7 @@ impl Hub {
                 Local::FrontDoor(broker) => broker.publish(&message),
                 Local::Broker(queue) => queue.push_back(ToBroker::Publish(message)),
             },
+            Effect::SetPin(write) => self.pins.push_back(write),
             Effect::Ack(to) => match &mut self.local {
                 Local::FrontDoor(broker) => broker.ack(to),
                 Local::Broker(queue) => queue.push_back(ToBroker::Ack(to)),

@@ -29,6 +29,7 @@ mod counters;
 mod front_door;
 mod golden;
 mod local_client;
+mod pins;
 mod release_driver;
 pub mod release_opening;
 mod report;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tidegate_core::Input;
 use tidegate_core::commit::StateChange;
 use tidegate_core::job::{HandlerId, Job, Outcome};
+use tidegate_core::pins::Pins;
 use tidegate_core::release::{Digest, Version};
 use tidegate_core::stream::Streams;
 use tidegate_host::{Caps, Instance, Now, Step, Table};
@@ -42,6 +43,7 @@ pub struct Load {
     golden_path: Option<PathBuf>,
     drive: Arc<dyn Drive>,
     streams: Arc<Streams>,
+    pins: Arc<Pins>,
     caps: Caps,
     seed: u64,
 }
@@ -66,6 +68,8 @@ pub struct Runner {
     caps: Caps,
     /// What `send` finds.
     streams: Arc<Streams>,
+    /// What `gpio` finds.
+    pins: Arc<Pins>,
     /// State of handlers that do not run, by name: it was there when the daemon started, or stayed behind.
     restored: BTreeMap<String, Table>,
     /// Modules of the configuration's handlers, by name.
@@ -92,6 +96,7 @@ impl Runner {
         Runner {
             caps,
             streams,
+            pins: Arc::default(),
             restored: BTreeMap::new(),
             modules: BTreeMap::new(),
             files: Files::at(Path::new("")),
@@ -132,6 +137,11 @@ impl Runner {
         self.files = files;
     }
 
+    /// Tells which pins the board has.
+    pub fn set_pins(&mut self, pins: Arc<Pins>) {
+        self.pins = pins;
+    }
+
     /// Brings back the state of a handler: it starts with it, whenever it is loaded.
     pub fn restore(&mut self, state: StateChange) {
         let entries =
@@ -153,9 +163,11 @@ impl Runner {
                 (Arc::clone(self.files.drive()), blob(release.module), golden)
             }
         };
-        let (streams, caps) = (Arc::clone(&self.streams), self.caps);
+        let (streams, pins) = (Arc::clone(&self.streams), Arc::clone(&self.pins));
+        let caps = self.caps;
         let seed = self.seed ^ u64::from(handler.0);
-        let load = Load { handler, version, module_path, golden_path, drive, streams, caps, seed };
+        let load =
+            Load { handler, version, module_path, golden_path, drive, streams, pins, caps, seed };
         self.work.push_back(Work::Load(Box::new(load)));
     }
 
@@ -320,6 +332,7 @@ impl Load {
         let mut instance = tidegate_host::load(module, manifest, &self.caps, self.seed)
             .map_err(|error| error.to_string())?;
         instance.set_streams(Arc::clone(&self.streams));
+        instance.set_pins(Arc::clone(&self.pins));
         Ok(instance)
     }
 

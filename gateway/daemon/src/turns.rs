@@ -9,6 +9,7 @@ use crate::counters::Troubles;
 use crate::front_door::FrontDoor;
 use crate::hub::Hub;
 use crate::local_client::LocalClient;
+use crate::pins::PinDriver;
 use crate::release_driver::ReleaseDriver;
 use crate::report::Reporter;
 use crate::shell::Shell;
@@ -33,6 +34,7 @@ pub struct Drivers {
     pub store: StoreDriver,
     pub uplink: Option<Uplink>,
     pub releases: ReleaseDriver,
+    pub pins: Option<PinDriver>,
 }
 
 /// All that a turn needs beside the hub.
@@ -43,6 +45,7 @@ pub struct Turns {
     store: StoreDriver,
     uplink: Option<Uplink>,
     releases: ReleaseDriver,
+    pins: Option<PinDriver>,
     alarm: Alarm,
     reporter: Reporter,
     troubles: Troubles,
@@ -52,7 +55,7 @@ pub struct Turns {
 
 impl Turns {
     pub fn new(shell: Rc<Shell>, driver: LocalDriver, drivers: Drivers) -> Turns {
-        let Drivers { threads, store, uplink, releases } = drivers;
+        let Drivers { threads, store, uplink, releases, pins } = drivers;
         let alarm = Alarm::new(shell.clock);
         let (reporter, troubles) = (Reporter::default(), Troubles::default());
         Turns {
@@ -62,6 +65,7 @@ impl Turns {
             store,
             uplink,
             releases,
+            pins,
             alarm,
             reporter,
             troubles,
@@ -102,6 +106,12 @@ impl Turns {
             self.shell.with_hub(|hub| hub.handle_input(clock.timestamp(), input));
             due = true;
         }
+        while let Some(pins) = &mut self.pins
+            && let Poll::Ready(Some(input)) = pins.poll_said(context)
+        {
+            self.shell.with_hub(|hub| hub.handle_input(clock.timestamp(), input));
+            due = true;
+        }
         let next = self.shell.with_hub(|hub| hub.poll_timeout());
         if self.alarm.poll(next, context).is_ready() {
             self.shell.with_hub(|hub| hub.handle_timeout(clock.timestamp(), clock.wall()));
@@ -114,6 +124,9 @@ impl Turns {
         let shell = &self.shell;
         let done = shell.with_hub(|hub| {
             let done = hub.turn(shell.clock.now());
+            if let Some(pins) = &self.pins {
+                pins.send(std::iter::from_fn(|| hub.poll_pin()));
+            }
             while let Some(work) = hub.runner().poll_work() {
                 self.threads.send(work);
             }

@@ -117,6 +117,7 @@ fn measure(instance: &mut Instance, rounds: u64) -> u64 {
                 id: JobId(round),
                 handler: HandlerId(0),
                 events: vec![events[round as usize % events.len()].clone()],
+                pins: Default::default(),
             };
             match instance.start(job, 1_000_000, Now::default()) {
                 Step::Finished(outcome) => assert_eq!(outcome.events[0].verdict, Verdict::Done),

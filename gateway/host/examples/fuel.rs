@@ -130,7 +130,12 @@ fn main() {
                 first: false,
                 invoke: None,
             };
-            let job = Job { id: JobId(id), handler: HandlerId(0), events: vec![event] };
+            let job = Job {
+                id: JobId(id),
+                handler: HandlerId(0),
+                events: vec![event],
+                pins: Default::default(),
+            };
             let start = Instant::now();
             let step = instance.start(job, FUEL * 2, Now::default());
             let took = start.elapsed().as_nanos() as f64;

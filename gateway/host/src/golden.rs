@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tidegate_core::job::{Event, EventOutcome, Failure, HandlerId, Job, JobId, Verdict};
 use tidegate_core::message::{Message, QoS};
+use tidegate_core::pins::{PinId, Pins};
 use tidegate_core::time::WallTime;
 use tidegate_core::topic::Topic;
 
@@ -26,7 +27,9 @@ pub enum GoldenExpect<'a> {
     Publish { topic: &'a str, payload: &'a [u8] },
     /// When it sends a record.
     Send { stream: &'a str, payload: &'a [u8] },
-    /// When it does neither.
+    /// When it sets a pin.
+    Pin { name: &'a str, on: bool },
+    /// When it does none of these.
     Nothing,
     /// When it fails.
     Fails,
@@ -62,18 +65,23 @@ pub fn check_golden(
         first: number == 0,
         invoke: None,
     };
-    let job = Job { id: JobId(id), handler: HandlerId(0), events: vec![event] };
+    // Nothing is wired up here; a pin that has caused the event is as the event says.
+    let mut pins = instance.pins().all_off();
+    if let Some((pin, on)) = instance.pins().of_event(case.topic, case.payload) {
+        pins.set(pin, Some(on));
+    }
+    let job = Job { id: JobId(id), handler: HandlerId(0), events: vec![event], pins };
     // One slice as long as the event may take: its fuel ends it, whatever it does.
     let Step::Finished(mut outcome) = instance.start(job, u64::MAX, Now::default()) else {
         return Err("it did not end".to_owned());
     };
     instance.tidy();
     let outcome = outcome.events.pop().ok_or("it did not run")?;
-    compare(&outcome, &case.expect)?;
+    compare(&outcome, &case.expect, instance.pins())?;
     Ok(outcome.fuel_used)
 }
 
-fn compare(outcome: &EventOutcome, expect: &[GoldenExpect<'_>]) -> Result<(), String> {
+fn compare(outcome: &EventOutcome, expect: &[GoldenExpect<'_>], pins: &Pins) -> Result<(), String> {
     let fails = expect.contains(&GoldenExpect::Fails);
     match &outcome.verdict {
         Verdict::Failed(_) if fails => return Ok(()),
@@ -84,6 +92,7 @@ fn compare(outcome: &EventOutcome, expect: &[GoldenExpect<'_>]) -> Result<(), St
     }
     let mut publishes = outcome.publishes.iter();
     let mut sends = outcome.sends.iter();
+    let mut set = outcome.pins.iter().map(|write| (pin_name(pins, write.pin), write.on));
     for expect in expect {
         match expect {
             GoldenExpect::Publish { topic, payload } => {
@@ -112,14 +121,30 @@ fn compare(outcome: &EventOutcome, expect: &[GoldenExpect<'_>]) -> Result<(), St
                     ));
                 }
             }
+            GoldenExpect::Pin { name, on } => match set.next() {
+                Some(is) if is == (*name, *on) => {}
+                Some((is, is_on)) => {
+                    return Err(format!("it set {}, not {}", pin(is, is_on), pin(name, *on)));
+                }
+                None => return Err(format!("it should set {}, and did not", pin(name, *on))),
+            },
             GoldenExpect::Nothing | GoldenExpect::Fails => {}
         }
     }
-    match (publishes.next(), sends.next()) {
-        (None, None) => Ok(()),
-        (Some(publish), _) => Err(format!("it also published on {:?}", publish.topic.as_str())),
-        (None, Some(send)) => Err(format!("it also sent {:?}", shown(&send.payload))),
+    match (publishes.next(), sends.next(), set.next()) {
+        (None, None, None) => Ok(()),
+        (None, None, Some((name, on))) => Err(format!("it also set {}", pin(name, on))),
+        (Some(publish), _, _) => Err(format!("it also published on {:?}", publish.topic.as_str())),
+        (None, Some(send), _) => Err(format!("it also sent {:?}", shown(&send.payload))),
     }
+}
+
+fn pin_name(pins: &Pins, pin: PinId) -> &str {
+    pins.get(pin).map_or("?", |pin| pin.name.as_str())
+}
+
+fn pin(name: &str, on: bool) -> String {
+    format!("{name} {}", if on { "on" } else { "off" })
 }
 
 /// The beginning of a payload, for people.

@@ -6,6 +6,7 @@ use tidegate_core::job::{Event, EventOutcome, LogLine, Publish, Send, Write};
 use tidegate_core::limits::Caps;
 use tidegate_core::manifest::Manifest;
 use tidegate_core::message::Message;
+use tidegate_core::pins::{Levels, PinWrite, Pins};
 use tidegate_core::stream::Streams;
 use tidegate_core::time::WallTime;
 use wasmi::{Memory, StoreLimits, StoreLimitsBuilder};
@@ -40,6 +41,10 @@ pub(crate) struct Guest {
     pub seed: u64,
     /// Where records can go; none until somebody says.
     pub streams: Arc<Streams>,
+    /// The board's pins; none until somebody says.
+    pub pins: Arc<Pins>,
+    /// How they are for the next event of this job.
+    pub levels: Levels,
     /// Caps memory and table, whatever maximum they declare.
     pub limiter: StoreLimits,
     /// The guest's memory; absent only while it is being made.
@@ -53,6 +58,8 @@ pub(crate) struct Guest {
     pub overlay: Overlay,
     pub publishes: Vec<Publish>,
     pub sends: Vec<Send>,
+    /// At most one for each pin.
+    pub pin_writes: Vec<PinWrite>,
     pub logs: Vec<LogLine>,
     pub logs_dropped: u32,
     /// Weight of publishes, records and writes so far.
@@ -75,6 +82,8 @@ impl Guest {
             caps: *caps,
             seed,
             streams: Arc::default(),
+            pins: Arc::default(),
+            levels: Levels::default(),
             limiter,
             memory: None,
             meter: Meter::default(),
@@ -85,6 +94,7 @@ impl Guest {
             overlay: Overlay::default(),
             publishes: Vec::new(),
             sends: Vec::new(),
+            pin_writes: Vec::new(),
             logs: Vec::new(),
             logs_dropped: 0,
             effects_bytes: 0,
@@ -111,8 +121,12 @@ impl Guest {
     /// Ends the event well: its writes go into the table, everything goes into `outcome`.
     pub fn commit(&mut self, outcome: &mut EventOutcome) {
         let writes: Vec<Write> = self.overlay.take();
+        outcome.pins = std::mem::take(&mut self.pin_writes);
         if !self.current.as_ref().is_some_and(|current| current.is_dry) {
             self.table.apply(&writes, self.event_us());
+            for write in outcome.pins.iter() {
+                self.levels.set(write.pin, Some(write.on));
+            }
         }
         outcome.writes = writes;
         outcome.version = self.table.version();
@@ -171,6 +185,7 @@ impl Guest {
         self.overlay.clear();
         self.publishes.clear();
         self.sends.clear();
+        self.pin_writes.clear();
         self.logs.clear();
         self.logs_dropped = 0;
         self.effects_bytes = 0;

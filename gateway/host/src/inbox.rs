@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use tidegate_abi::{Trigger, flags, inbox as at};
 use tidegate_core::job::Event;
+use tidegate_core::pins::PIN_TOPICS;
 
 /// The guest's static buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,8 @@ pub(crate) fn write(buffer: &mut [u8], event: &Event, fuel: u64) -> usize {
         (truncated, flags::TRUNCATED),
     ];
     put_u32(head, at::TOTAL_LEN, total as u32);
-    head[at::TRIGGER] = Trigger::Mqtt as u8;
+    let is_pin = message.topic.as_str().starts_with(PIN_TOPICS);
+    head[at::TRIGGER] = if is_pin { Trigger::Gpio } else { Trigger::Mqtt } as u8;
     head[at::FLAGS] = bits.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit);
     head[at::ATTEMPT..at::ATTEMPT + 2].copy_from_slice(&event.attempt.to_le_bytes());
     head[at::TS_US..at::TS_US + 8].copy_from_slice(&message.at.unix_us.to_le_bytes());

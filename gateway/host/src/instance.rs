@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidegate_core::pins::Pins;
 use tidegate_core::stream::Streams;
 
 use crate::guest::Guest;
@@ -113,6 +114,15 @@ impl Instance {
     /// Tells which streams are configured: `send` finds no others.
     pub fn set_streams(&mut self, streams: Arc<Streams>) {
         self.data_mut().streams = streams;
+    }
+
+    /// Tells which pins the board has: `gpio` finds no others.
+    pub fn set_pins(&mut self, pins: Arc<Pins>) {
+        self.data_mut().pins = pins;
+    }
+
+    pub(crate) fn pins(&self) -> &Pins {
+        &self.data().pins
     }
 
     /// Whether a job is parked here.

@@ -173,6 +173,7 @@ fn check_import(import: &Import, grants: &Grants) -> Result<HostFn, LoadError> {
     let nothing_granted = match name.as_str() {
         "publish" => grants.publish.is_empty(),
         "send" => grants.send.is_empty(),
+        "gpio" => grants.gpio.is_empty(),
         _ => false,
     };
     if nothing_granted {

@@ -50,6 +50,7 @@ impl Instance {
     /// When a job is parked here: a handler runs one at a time.
     pub fn start(&mut self, job: Job, fuel_slice: u64, now: Now) -> Step {
         assert!(self.run.is_none(), "a job is parked here");
+        self.data_mut().levels = job.pins;
         let events = Vec::with_capacity(job.events.len());
         self.advance(Run { job, events, flight: None }, fuel_slice, now)
     }

@@ -7,6 +7,7 @@
 //!        | [1, stream (text), payload (bytes)]         send
 //!        | [2]                                         nothing
 //!        | [3]                                         fails
+//!        | [4, pin (text), on (bool)]                  sets a pin
 //! ```
 //! The events reach a fresh instance one after the other; what comes of each must be exactly its effects, in order.
 
@@ -49,7 +50,9 @@ pub enum Expect {
     Publish { topic: String, payload: Vec<u8> },
     /// When it sends a record.
     Send { stream: Name, payload: Vec<u8> },
-    /// When it does neither; stands alone.
+    /// When it sets a pin.
+    Pin { name: Name, on: bool },
+    /// When it does none of these; stands alone.
     Nothing,
     /// When it fails; stands alone.
     Fails,
@@ -167,7 +170,7 @@ impl Case {
         self.expect.iter().try_for_each(|expect| match expect {
             Expect::Publish { topic, payload } => check_message(case, Some(topic), payload),
             Expect::Send { stream: _, payload } => check_message(case, None, payload),
-            Expect::Nothing | Expect::Fails => Ok(()),
+            Expect::Pin { .. } | Expect::Nothing | Expect::Fails => Ok(()),
         })
     }
 }
@@ -188,6 +191,9 @@ impl Expect {
             }
             Expect::Send { stream, payload } => {
                 writer.array(3).uint(1u8).text(stream.as_str()).bytes(payload);
+            }
+            Expect::Pin { name, on } => {
+                writer.array(3).uint(4u8).text(name.as_str()).bool(*on);
             }
             Expect::Nothing => drop(writer.array(1).uint(2u8)),
             Expect::Fails => drop(writer.array(1).uint(3u8)),
@@ -210,7 +216,8 @@ impl Expect {
             },
             (2, 1) => Expect::Nothing,
             (3, 1) => Expect::Fails,
-            (0..=3, _) => return Err(Flaw::Kind { at }),
+            (4, 3) => Expect::Pin { name: reader.name()?, on: reader.bool()? },
+            (0..=4, _) => return Err(Flaw::Kind { at }),
             _ => return Err(Flaw::Value { at: value_at, is: kind }),
         })
     }
@@ -234,6 +241,10 @@ mod tests {
                 case(b"91", vec![publish, send]),
                 case(b"20", vec![Expect::Nothing]),
                 case(b"", vec![Expect::Fails]),
+                case(
+                    b"1",
+                    vec![Expect::Pin { name: Name::new("relay1").expect("a name"), on: true }],
+                ),
             ],
         }
     }

@@ -127,15 +127,19 @@ fn lost_at_end<D: Disk>(
     if count > 0 { vec![range] } else { Vec::new() }
 }
 
-/// The last seq of a record before a gap, and the first one behind it.
+/// The last seq of a record before a gap, and the first one behind it. 0: every frame before the gap is there, from the
+/// very first, and none had a record.
 fn around<D: Disk>(journal: &mut Journal<D>, gap: (u64, u64)) -> (Option<u64>, Option<u64>) {
-    let mut cursor = Cursor::from(gap.0.saturating_sub(FRAMES_MAX));
-    // Before the very first frame no seq was given. Before a gap that follows what is forgotten, nobody knows any more.
-    let mut before = (gap.0 <= 1).then_some(0);
+    let from = gap.0.saturating_sub(FRAMES_MAX).max(1);
+    let mut cursor = Cursor::from(from);
+    let (mut before, mut read) = (None, 0);
+    let is_all = |read: u64| from == 1 && read == gap.0.saturating_sub(1);
+    let mut after = None;
     while let Ok(Some(frame)) = cursor.next(journal) {
         if frame.seq > gap.1.saturating_add(FRAMES_MAX) {
             break;
         }
+        read += u64::from(frame.seq < gap.0);
         // What was carried forward does not stand between its neighbours.
         if frame.origin != frame.seq {
             continue;
@@ -145,10 +149,11 @@ fn around<D: Disk>(journal: &mut Journal<D>, gap: (u64, u64)) -> (Option<u64>, O
         if frame.seq <= gap.1 {
             before = given.max().or(before);
         } else if let Some(first) = given.min() {
-            return (before, Some(first));
+            after = Some(first);
+            break;
         }
     }
-    (before, None)
+    (before.or(is_all(read).then_some(0)), after)
 }
 
 /// The seqs of a frame's records, lost ones among them; none when it cannot be read.

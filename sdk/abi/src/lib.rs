@@ -104,7 +104,7 @@ pub enum Trigger {
     File = 5,
     /// When a person or a tool asked.
     Invoke = 6,
-    /// When a pin changed.
+    /// When a pin changed: the topic is `$pin/` and its name, the payload `1` or `0`, the source its name.
     Gpio = 7,
     /// When the uplink came or went.
     Link = 8,
@@ -140,6 +140,14 @@ pub mod send_priority {
     pub const OWN: i32 = -1;
     /// Goes first, and is given up last.
     pub const HIGHEST: i32 = 7;
+}
+
+/// `op` of `gpio`.
+pub mod gpio_op {
+    /// How the pin is: 0 or 1. `val` is 0.
+    pub const READ: i32 = 0;
+    /// The pin is to be `val`: 0 or 1. It leaves with the event's other effects.
+    pub const WRITE: i32 = 1;
 }
 
 /// `clock` of `now_us`.
@@ -228,11 +236,18 @@ const fn sig(name: &'static str, params: &'static [Type], result: Option<Type>) 
 ///   has another length or the sum does not fit.
 /// - `now_us (clock)`: see [`clock`]; the same for the whole event, 0 in `tidegate_init`.
 /// - `random (buf, len)`: fills the buffer and returns `len`. Good for jitter and sampling, not for keys.
+/// - `gpio (op, name, len, val)`: a pin of the board, under the name that the board's file gives it; see [`gpio_op`].
+///   1 is on, whichever way round it is wired. A read answers how the pin was when the job began, or how this event or
+///   one before it in the job has set it. Of several writes of one event to a pin the last one counts.
+///   [`Errno::NotPermitted`] when the manifest does not grant the pin; [`Errno::Unsupported`] when the board has no
+///   pins, and [`Errno::NotFound`] when it has none of that name; [`Errno::Offline`] while the line cannot be used:
+///   somebody else has taken it, or its chip is not there. [`Errno::Argument`] for an unknown `op`, a `val` that is not
+///   0 or 1, and a write to an input.
 /// - `config_get (key, klen, buf, cap)`: a string of `[config]`.
 ///
 /// Keys are 1 to [`STATE_KEY_BYTES_MAX`] bytes. Reads of state see the event's own writes; others see them when
-/// the event has succeeded. In `tidegate_init` there is no event and no state: `ev_*`, `state_*`, `publish`
-/// and `send` are [`Errno::Unsupported`].
+/// the event has succeeded. In `tidegate_init` there is no event and no state: `ev_*`, `state_*`, `gpio`,
+/// `publish` and `send` are [`Errno::Unsupported`].
 pub const IMPORTS: &[Signature] = &[
     sig("ev_read", &[I32, I32, I32, I32], Some(I32)),
     sig("ev_num", &[I32, I32, I32], Some(I32)),
@@ -240,6 +255,7 @@ pub const IMPORTS: &[Signature] = &[
     sig("publish", &[I32, I32, I32, I32, I32], Some(I32)),
     sig("send", &[I32, I32, I32, I32, I32, I32], Some(I32)),
     sig("log", &[I32, I32, I32], None),
+    sig("gpio", &[I32, I32, I32, I32], Some(I32)),
     sig("state_get", &[I32, I32, I32, I32, I32], Some(I32)),
     sig("state_set", &[I32, I32, I32, I32, I32], Some(I32)),
     sig("state_cas", &[I32, I32, I64, I32, I32], Some(I32)),

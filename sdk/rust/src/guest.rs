@@ -28,6 +28,7 @@ mod import {
             prio: i32,
             ttl_s: i32,
         ) -> i32;
+        pub fn gpio(op: i32, name: *const u8, len: usize, val: i32) -> i32;
         pub fn log(level: i32, msg: *const u8, len: usize);
         pub fn state_get(
             key: *const u8,
@@ -107,6 +108,12 @@ pub(crate) fn send(stream: &[u8], payload: &[u8], priority: i32, ttl_s: i32) -> 
             ttl_s,
         )
     }
+}
+
+#[inline]
+pub(crate) fn gpio(op: i32, name: &[u8], value: i32) -> i32 {
+    // SAFETY: `name` is live and only read.
+    unsafe { import::gpio(op, name.as_ptr(), name.len(), value) }
 }
 
 #[inline]

@@ -26,6 +26,7 @@ mod config;
 mod decimal;
 mod error;
 mod event;
+pub mod gpio;
 mod handler;
 mod json;
 mod log;

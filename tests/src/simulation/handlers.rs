@@ -146,6 +146,7 @@ fn manifest(name: &str) -> Arc<Manifest> {
         grants: Grants {
             publish: vec![Filter::new(&to).expect("a good filter")],
             send: vec![stream_of(name).to_owned()],
+            gpio: Vec::new(),
         },
         isolation: Isolation::Event,
         react: React::Now,

@@ -178,7 +178,7 @@ impl House {
     pub fn release_step(&mut self, now: Timestamp) -> bool {
         self.gather();
         if let Some(side) = &mut self.releases {
-            side.step();
+            side.step(now);
             while let Some(said) = side.desk.poll_said() {
                 self.hub.handle_input(now, said);
             }

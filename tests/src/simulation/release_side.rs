@@ -4,10 +4,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
+use tidegate_core::Timestamp;
 use tidegate_core::commit::StateChange;
 use tidegate_core::release::Registered;
+use tidegate_core::time::WallTime;
 use tidegate_release::trust::Trust;
-use tidegated::release_desk::{Desk, Drive, Files, Identity, Setting, ToReleases};
+use tidegated::release_desk::{Audit, Desk, Drive, Files, Identity, Setting, ToReleases, When};
 use tidegated::release_opening;
 
 use super::disks::Disks;
@@ -44,9 +46,10 @@ impl ReleaseSide {
             gateway: name(GATEWAY),
             groups: BTreeSet::from([name(GROUP)]),
             caps: CAPS,
+            pins: Arc::default(),
             trust: Some(Trust::first(&fleet.trust()).expect("a good trust file")),
         };
-        let mut desk = Desk::new(files.clone(), identity, setting);
+        let mut desk = Desk::new(files.clone(), identity, Audit::none(), setting);
         let mut registered = Registered {
             gateway: Some(GATEWAY.to_owned()),
             groups: vec![GROUP.to_owned()],
@@ -60,12 +63,13 @@ impl ReleaseSide {
     }
 
     /// One thing: first it goes on with what had come before.
-    pub fn step(&mut self) {
+    pub fn step(&mut self, now: Timestamp) {
+        let when = When { now, wall: WallTime::default() };
         if !self.is_resumed {
             self.is_resumed = true;
-            self.desk.resume();
+            self.desk.resume(when);
         } else if let Some(what) = self.todo.pop_front() {
-            self.desk.take(what);
+            self.desk.take(when, what);
         }
     }
 }

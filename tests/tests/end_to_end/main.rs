@@ -9,5 +9,6 @@ mod house;
 mod lasting;
 mod outage;
 mod outbox;
+mod pins;
 mod stop;
 mod traffic;

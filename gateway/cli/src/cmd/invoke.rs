@@ -159,6 +159,7 @@ fn shown(effect: &Expect) -> String {
         Expect::Send { stream, payload } => {
             format!("send {stream} {}", String::from_utf8_lossy(payload))
         }
+        Expect::Pin { name, on } => format!("pin {name} {}", if *on { "on" } else { "off" }),
         Expect::Nothing => "nothing".to_owned(),
         Expect::Fails => "failed".to_owned(),
     }
@@ -185,6 +186,7 @@ fn ran(gateway: &str, handler: &str, invoked: &Invoked) -> Value {
             Expect::Send { stream, payload } => Some(
                 json!({ "send": stream.as_str(), "payload": String::from_utf8_lossy(payload) }),
             ),
+            Expect::Pin { name, on } => Some(json!({ "pin": name.as_str(), "on": on })),
             Expect::Nothing | Expect::Fails => None,
         })
         .collect();

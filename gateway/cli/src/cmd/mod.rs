@@ -1,6 +1,8 @@
 //! One file a command. A command reads its own arguments, prints its result to standard output and
 //! everything else to standard error.
 
+pub mod audit;
+pub mod board;
 pub mod build;
 pub mod demo;
 pub mod history;
@@ -43,10 +45,12 @@ pub const COMMANDS: &[Command] = &[
     push::COMMAND,
     status::COMMAND,
     history::COMMAND,
+    audit::COMMAND,
     rollback::COMMAND,
     remove::COMMAND,
     logs::COMMAND,
     invoke::COMMAND,
+    board::COMMAND,
     plan::COMMAND,
     outbox::COMMAND,
     receive::COMMAND,

@@ -9,7 +9,7 @@ use tidegate_host::{GoldenCase, GoldenExpect, check_golden, load};
 use tidegate_release::golden::{Case, Expect};
 
 use super::Command;
-use super::try_event::granted_streams;
+use super::try_event::{granted_streams, pins};
 use crate::args::Args;
 use crate::board;
 use crate::failure::Failure;
@@ -29,7 +29,9 @@ golden.json is a list of events and what must come of each, in order:
       \"expect\": [ { \"publish\": { \"topic\": \"devices/a/cmd\", \"payload\": \"{\\\"fan\\\":\\\"on\\\"}\" } } ] },
     { \"topic\": \"devices/a/telemetry\", \"payload_json\": { \"temp\": 20 }, \"expect\": [] },
     { \"topic\": \"devices/a/telemetry\", \"payload\": \"no json\", \"expect\": [ \"fails\" ] } ]
-A record is { \"send\": { \"stream\": \"alerts\", \"payload\": \"..\" } }.
+A record is { \"send\": { \"stream\": \"alerts\", \"payload\": \"..\" } }, a pin that is set
+{ \"pin\": { \"name\": \"relay1\", \"on\": true } }. Pins are those of the board, or where it has
+none those that handler.toml names; they are off, but for one that causes the event.
 
 Options:
   --board BOARD    the board whose limits count: a name or a file (default: dev)
@@ -65,9 +67,11 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
         .map_err(|error| Failure::data(format!("{} cannot be read: {error}", path.display())))?;
     let manifest = Arc::new(handler.manifest);
     let streams = Arc::new(granted_streams(&manifest)?);
+    let pins = pins(&board, &manifest);
     let mut instance = load(&module, manifest, &board.host.caps, 0)
         .map_err(|error| Failure::data(format!("{}: {error}", path.display())))?;
     instance.set_streams(streams);
+    instance.set_pins(pins);
     let mut failed = 0;
     for (number, case) in golden.cases.iter().enumerate() {
         let result = check_golden(&mut instance, number, &as_tried(case));
@@ -106,6 +110,7 @@ fn as_tried(case: &Case) -> GoldenCase<'_> {
     let expect = case.expect.iter().map(|expect| match expect {
         Expect::Publish { topic, payload } => GoldenExpect::Publish { topic, payload },
         Expect::Send { stream, payload } => GoldenExpect::Send { stream: stream.as_str(), payload },
+        Expect::Pin { name, on } => GoldenExpect::Pin { name: name.as_str(), on: *on },
         Expect::Nothing => GoldenExpect::Nothing,
         Expect::Fails => GoldenExpect::Fails,
     });

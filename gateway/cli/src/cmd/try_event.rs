@@ -7,10 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use tidegate_config::read_manifest;
+use tidegate_config::{Board, read_manifest};
 use tidegate_core::job::{Event, EventOutcome, HandlerId, Job, JobId, Verdict};
 use tidegate_core::manifest::Manifest;
 use tidegate_core::message::{Message, QoS};
+use tidegate_core::pins::{Levels, PIN_TOPICS, Pin, Pins};
 use tidegate_core::record::StreamId;
 use tidegate_core::stream::{Stream, Streams, WhenFull};
 use tidegate_core::time::{ClockQuality, WallTime};
@@ -31,7 +32,9 @@ pub const COMMAND: Command = Command {
 Runs the module of the handler in DIR over one message, or over lines `topic payload` from standard
 input, so that `mosquitto_sub -v -t '#' | tidegate try DIR` works. Prints every effect as JSON, with
 the fuel and time of each event. State lives from line to line; nothing is published or sent anywhere.
-Every stream that handler.toml grants counts as one of the gateway's.
+Every stream that handler.toml grants counts as one of the gateway's. Pins are those of the
+board, or where it has none those that handler.toml names; they are off at the start, and `--topic '$pin/button1'
+--payload 1` is what one that changes sends.
 
 Options:
   --topic T        the message's topic
@@ -62,6 +65,9 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
 struct Bench {
     instance: Instance,
     streams: Arc<Streams>,
+    pins: Arc<Pins>,
+    /// As the events so far have left them.
+    levels: Levels,
     manifest: Arc<Manifest>,
     source: Arc<str>,
     started: Instant,
@@ -83,8 +89,11 @@ impl Bench {
         let mut instance = load(&module, Arc::clone(&manifest), &board.host.caps, 0)
             .map_err(|error| Failure::data(format!("{}: {error}", path.display())))?;
         instance.set_streams(Arc::clone(&streams));
+        let pins = pins(&board, &manifest);
+        instance.set_pins(Arc::clone(&pins));
+        let levels = pins.all_off();
         let (started, source) = (Instant::now(), source.into());
-        Ok(Bench { instance, streams, manifest, source, started, events: 0, bad: 0 })
+        Ok(Bench { instance, streams, pins, levels, manifest, source, started, events: 0, bad: 0 })
     }
 
     /// One message that was named on the command line: it must wake the handler.
@@ -135,6 +144,9 @@ impl Bench {
 
     fn event(&mut self, topic: Topic, payload: &[u8], json: bool) -> Result<(), Failure> {
         self.events += 1;
+        if let Some((pin, on)) = self.pins.of_event(topic.as_str(), payload) {
+            self.levels.set(pin, Some(on));
+        }
         let message = Message {
             topic,
             payload: payload.into(),
@@ -155,15 +167,17 @@ impl Bench {
             first,
             invoke: None,
         };
-        let job = Job { id: JobId(self.events), handler: HandlerId(0), events: vec![event] };
+        let (id, handler) = (JobId(self.events), HandlerId(0));
+        let job = Job { id, handler, events: vec![event], pins: self.levels };
         let before = Instant::now();
         let (event, outcome) = self.finish(job);
         let took = before.elapsed();
+        outcome.pins.iter().for_each(|write| self.levels.set(write.pin, Some(write.on)));
         self.instance.tidy();
         if outcome.verdict != Verdict::Done {
             self.bad += 1;
         }
-        let shown = Shown::new(&event, &outcome, &self.streams, took);
+        let shown = Shown::new(&event, &outcome, (&self.streams, &self.pins), took);
         let text = if json { shown.line() } else { shown.describe() };
         match io::stdout().lock().write_all(text.as_bytes()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -209,6 +223,23 @@ impl Bench {
             }
         }
     }
+}
+
+/// The board's pins. Where it has none, such as a laptop, those that the manifest names: what wakes the handler is an
+/// input, what it may use besides an output.
+pub(super) fn pins(board: &Board, manifest: &Manifest) -> Arc<Pins> {
+    let on_board = board.pin_names();
+    if !on_board.is_empty() {
+        return on_board;
+    }
+    let triggers = manifest.triggers.iter();
+    let inputs: BTreeSet<&str> =
+        triggers.filter_map(|filter| filter.as_str().strip_prefix(PIN_TOPICS)).collect();
+    let granted = manifest.grants.gpio.iter().map(String::as_str);
+    let names: BTreeSet<&str> = granted.chain(inputs.iter().copied()).collect();
+    let pin = |name: &str| Pin { name: name.to_owned(), is_output: !inputs.contains(name) };
+    // More than there may be are none: no board has them.
+    Arc::new(Pins::new(names.into_iter().map(pin).collect()).unwrap_or_default())
 }
 
 /// Every stream that the manifest grants, as if the gateway had it.

@@ -45,6 +45,7 @@ impl Diff {
         members(&mut diff.tells, "trigger", &[], &new.events);
         members(&mut diff.tells, "publish", &[], &new.grants.publish);
         members(&mut diff.tells, "send", &[], &new.grants.streams);
+        members(&mut diff.tells, "pin", &[], &new.grants.pins);
         diff
     }
 

@@ -37,6 +37,7 @@ struct WrittenCase {
 enum Written {
     Publish(WrittenPublish),
     Send(WrittenSend),
+    Pin(WrittenPin),
     Nothing,
     Fails,
 }
@@ -53,6 +54,13 @@ struct WrittenPublish {
 struct WrittenSend {
     stream: String,
     payload: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPin {
+    name: String,
+    on: bool,
 }
 
 /// The golden events of a handler's folder, when it has some.
@@ -110,6 +118,10 @@ impl Written {
             Written::Send(WrittenSend { stream, payload }) => {
                 let name = Name::new(&stream).map_err(|error| format!("{stream:?} {error}"))?;
                 Expect::Send { stream: name, payload: payload.into_bytes() }
+            }
+            Written::Pin(WrittenPin { name, on }) => {
+                let name = Name::new(&name).map_err(|error| format!("{name:?} {error}"))?;
+                Expect::Pin { name, on }
             }
             Written::Nothing => Expect::Nothing,
             Written::Fails => Expect::Fails,

@@ -65,22 +65,27 @@ fn name(text: &str) -> Result<Name, Failure> {
     Name::new(text).map_err(|error| Failure::config(format!("{text:?} {error}")))
 }
 
+/// Each once, in order, as they are signed.
+fn names(texts: &[String]) -> Result<Vec<Name>, Failure> {
+    let mut names: Vec<Name> = texts.iter().map(|text| name(text)).collect::<Result<_, _>>()?;
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// `handler.toml`, as it is signed.
 fn install(folder: &HandlerDir, module: &[u8], golden: Option<&[u8]>) -> Result<Install, Failure> {
     let manifest = &folder.manifest;
     let texts = |filters: &[tidegate_core::topic::Filter]| {
         filters.iter().map(|filter| filter.as_str().to_owned()).collect()
     };
-    let mut streams: Vec<Name> =
-        manifest.grants.send.iter().map(|stream| name(stream)).collect::<Result<_, _>>()?;
-    streams.sort_unstable();
-    streams.dedup();
+    let (streams, pins) = (names(&manifest.grants.send)?, names(&manifest.grants.gpio)?);
     let core::HandlerLimits { fuel, memory_kib, deadline_ms, publishes } = manifest.limits;
     Ok(Install {
         module: blob(module),
         version: manifest.version.clone(),
         events: texts(&manifest.triggers),
-        grants: Grants { publish: texts(&manifest.grants.publish), streams, pins: Vec::new() },
+        grants: Grants { publish: texts(&manifest.grants.publish), streams, pins },
         limits: Limits { fuel, memory_kib, deadline_ms, publishes },
         settings: manifest.config.clone(),
         isolation: match manifest.isolation {

@@ -57,7 +57,7 @@ path = 7
 gateway.toml:1: gateway.data_dir: is missing; add it, for example data_dir = "/var/lib/tidegate"
 gateway.toml:2: gateway.id: "GW 01" is not an id; use 1 to 32 of a-z, 0-9 and -
 gateway.toml:3: gateway.data_dri: is not a key here; did you mean `data_dir`?
-gateway.toml:4: gateway.board: there is no board "dve"; did you mean "dev"? Built in: dev
+gateway.toml:4: gateway.board: there is no board "dve"; did you mean "dev"? Built in: beaglebone-black, dev, imx8mm-evk, pi-3, pi-4, pi-5, pi-zero, pi-zero-2w, qemu-virt
 gateway.toml:8: local.broker: stands beside `listen`; keep `listen` for the embedded front door or `broker` for one that is there already
 gateway.toml:9: local.keep_alive_s: must be a whole number from 5 to 3600, not a string
 gateway.toml:15: handler[1].path: the folder nowhere is not there; correct the path, or make it with `tidegate new NAME`
@@ -114,7 +114,7 @@ fn keys_written_twice_hide_nothing_else() {
         "[gateway]\nid = \"gw\"\nid = \"gw\"\ndata_dir = \"data\"\nboard = \"dve\"\nboard = \"dev\"\n",
         r#"
 gateway.toml:3: `id` is written twice; remove one of the two
-gateway.toml:5: gateway.board: there is no board "dve"; did you mean "dev"? Built in: dev
+gateway.toml:5: gateway.board: there is no board "dve"; did you mean "dev"? Built in: beaglebone-black, dev, imx8mm-evk, pi-3, pi-4, pi-5, pi-zero, pi-zero-2w, qemu-virt
 gateway.toml:6: `board` is written twice; remove one of the two
 "#,
     );
@@ -169,7 +169,7 @@ gateway.toml:3: gateway.data_dir: h/m.wasm is a file; name a folder
 #[test]
 fn a_mistake_in_the_board_hides_none_in_the_handlers() {
     let folder = Folder::new("board-and-handler");
-    let board = tidegate_config::BUILT_IN[0].1.replace("cores = 2", "cores = 0");
+    let board = crate::boards::written("dev.toml").replace("cores = 2", "cores = 0");
     folder.write("b.toml", board).handler("h", "h").write(
         "h/handler.toml",
         "abi = 1\nname = \"h\"\nversion = \"1\"\nmodule = \"m\"\n[limits]\nfuel = 0\n",
@@ -183,8 +183,7 @@ fn a_mistake_in_the_board_hides_none_in_the_handlers() {
 #[test]
 fn more_handlers_and_triggers_than_the_board_allows() {
     let folder = Folder::new("totals");
-    let board = tidegate_config::BUILT_IN[0]
-        .1
+    let board = crate::boards::written("dev.toml")
         .replace("handlers_max = 256", "handlers_max = 1")
         .replacen("filters_max = 1024", "filters_max = 1", 1);
     folder.write("b.toml", board).handler("a", "a").handler("b", "b");
@@ -266,5 +265,29 @@ fn mistakes_in_a_handlers_file_stop_the_start() {
             "c/handler.toml:1:",
             "c/handler.toml:1:",
         ]
+    );
+}
+
+#[test]
+fn pins_that_the_board_has_not_are_warned_of() {
+    let folder = Folder::new("odd-pins");
+    folder.handler("h", "pump");
+    let manifest = std::fs::read_to_string(folder.path.join("h/handler.toml")).unwrap();
+    let more = "[[trigger]]\ngpio = \"buton1\"\n[grants]\ngpio = [\"relay1\", \"horn\"]\n";
+    folder.write("h/handler.toml", manifest + more);
+    let text = format!("{}[[handler]]\npath = \"h\"\n", GATEWAY.replace("\"dev\"", "\"pi-4\""));
+    folder.write("gateway.toml", text);
+    let settings = read_gateway(&folder.path.join("gateway.toml")).unwrap();
+    assert_eq!(
+        folder.show(&settings.warnings),
+        r#"
+gateway.toml:6: handler[0].path: its handler pump waits for the pin "buton1", which the board pi-4 has not: it never comes; did you mean "button1"?
+gateway.toml:6: handler[0].path: its handler pump uses the pin "horn", which the board pi-4 has not: the handler is told so; add horn to [pins] in a copy of its file
+"#
+        .trim_matches('\n')
+    );
+    assert_eq!(
+        settings.board.pin_names().find("relay1").map(|(id, pin)| (id.0, pin.is_output)),
+        Some((2, true))
     );
 }

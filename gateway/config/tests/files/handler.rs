@@ -68,7 +68,7 @@ handler.toml:6: react: "later" is not a choice here; use "now" or "durable"
 handler.toml:7: triger: is not a key here; did you mean `trigger`?
 handler.toml:9: trigger[0].mqtt: "devices/#/telemetry" is no topic filter: it has a `#` before its last level; for example devices/+/telemetry
 handler.toml:11: trigger[1].mqtt: "a+" is no topic filter: it has a `+` or `#` where none may stand; for example devices/+/telemetry
-handler.toml:12: trigger[1].qos: is not a key here; the keys are mqtt
+handler.toml:12: trigger[1].qos: is not a key here; the keys are gpio, mqtt
 handler.toml:13: trigger[2].mqtt: is missing; add it, for example mqtt = "devices/+/telemetry"
 handler.toml:15: limits.fuel: 10000001 is out of range; use 1 to 10000000 (the board's handler.fuel_max)
 handler.toml:16: limits.memory_kib: 63 is out of range; use 64 to 1024 (the board's handler.memory_kib_max)
@@ -80,7 +80,7 @@ handler.toml:21: grants.publish[1]: "tidegate/1/gw/release/x" is a control topic
 handler.toml:21: grants.publish[3]: "" is no topic filter: it is empty; for example devices/+/telemetry
 handler.toml:21: grants.publish[4]: must be a string, not a whole number; for example publish = ["devices/+/cmd"]
 handler.toml:22: grants.send[1]: "Alerts" is no stream's name: use 1 to 32 of a-z, 0-9 and `-`, as in the gateway's [[stream]]
-handler.toml:23: grants.subscribe: is not a key here; the keys are publish, send
+handler.toml:23: grants.subscribe: is not a key here; the keys are publish, send, gpio
 handler.toml:25: config.alpha: must be a string, not a number with a fraction; write alpha = "0.2"
 handler.toml:26: config.beta: must be a string, not a list
 handler.toml:27: config.gamma: must be a string, not a table
@@ -207,4 +207,33 @@ handler.toml:10: probation.event: is not a key here; did you mean `events`?
         memory_kib_max: 128,
     };
     assert_eq!(read(written), expect);
+}
+
+#[test]
+fn pins_wake_and_are_granted_by_name() {
+    check_more(
+        "h-pins",
+        r#"[[trigger]]
+gpio = "button1"
+[[trigger]]
+gpio = "button1"
+[[trigger]]
+gpio = "Button"
+[[trigger]]
+gpio = "b2"
+mqtt = "a"
+[[trigger]]
+mqtt = "$pin/b3"
+[grants]
+gpio = ["relay1", "gpiochip0/17", 17]
+"#,
+        r#"
+handler.toml:10: trigger[2].gpio: "button1" is a trigger already; remove one of the two
+handler.toml:12: trigger[3].gpio: "Button" is no pin's name: use 1 to 32 of a-z, 0-9 and `-`, as in the board's [pins]
+handler.toml:14: trigger[4].gpio: stands beside mqtt; make a [[trigger]] of each
+handler.toml:17: trigger[5].mqtt: is how pins are known inside; write gpio = "button1"
+handler.toml:19: grants.gpio[1]: "gpiochip0/17" is no pin's name: use 1 to 32 of a-z, 0-9 and `-`, as in the board's [pins]
+handler.toml:19: grants.gpio[2]: must be a string, not a whole number; for example gpio = ["relay1"]
+"#,
+    );
 }

@@ -3,6 +3,7 @@
 // A panic is how a test fails.
 #![allow(clippy::unwrap_used)]
 
+mod board_parts;
 mod boards;
 mod damaged;
 mod explain;

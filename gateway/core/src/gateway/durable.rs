@@ -11,6 +11,7 @@ use crate::effect::{Effect, Report};
 use crate::job::{Event, Publish, Send, Ticket, Write};
 use crate::manifest::React;
 use crate::message::Message;
+use crate::pins::PinWrite;
 use crate::planted::{Bug, planted};
 use crate::record::{Stamp, StreamId};
 use crate::store::{Committed, Restored};
@@ -75,10 +76,10 @@ impl Gateway {
         react: React,
         name: &Arc<str>,
         event: &Event,
-        publishes: Vec<Publish>,
+        (publishes, pins): (Vec<Publish>, Vec<PinWrite>),
         lasts: bool,
     ) {
-        if react == React::Durable && lasts && !publishes.is_empty() {
+        if react == React::Durable && lasts && !(publishes.is_empty() && pins.is_empty()) {
             self.commits.take_state(name);
         }
         for publish in publishes {
@@ -91,6 +92,15 @@ impl Gateway {
             if let Some(HeldPublish { handler, cause, publish }) = now {
                 self.react(&handler, &cause, publish);
             }
+        }
+        for write in pins {
+            // Jobs that begin from now on read what is to be, also while it waits for the commit.
+            self.pin_book.write(write);
+            let now = match react {
+                React::Now => Some(write),
+                React::Durable => self.commits.hold_pin(write),
+            };
+            now.into_iter().for_each(|write| self.set_pin(write));
         }
     }
 
@@ -170,6 +180,9 @@ impl Gateway {
         }
         for held in held.publishes {
             self.react(&held.handler, &held.cause, held.publish);
+        }
+        for write in held.pins {
+            self.set_pin(write);
         }
         for message in held.forwarded {
             self.intake.give(&message);

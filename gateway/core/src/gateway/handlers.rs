@@ -30,7 +30,7 @@ impl Gateway {
             }
         }
         self.subscribe();
-        while let Some(message) = self.local.poll_waiting() {
+        while let Some(message) = self.local.poll_waiting(now) {
             self.effects.push_back(Effect::Publish(message));
         }
     }
@@ -110,7 +110,8 @@ impl Gateway {
         let lasting =
             Lasting { writes: result.writes, version: result.version, sends: result.sends };
         let lasts = self.commit_event(&name, event, lasting);
-        self.react_when(self.deployments.react(id), &name, event, result.publishes, lasts);
+        let react = self.deployments.react(id);
+        self.react_when(react, &name, event, (result.publishes, result.pins), lasts);
         let failure = match result.verdict {
             Verdict::Failed(failure) => Some(failure),
             Verdict::Done | Verdict::Retry => None,
@@ -144,7 +145,7 @@ impl Gateway {
         });
         let inside = self.local.routes_inside();
         let comes_back = !inside && self.routes.wakes_any(message.topic.as_str());
-        match self.local.send(Arc::clone(&message), comes_back) {
+        match self.local.send(self.now, Arc::clone(&message), comes_back) {
             Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),
             Sent::Waits => {}
             Sent::Dropped => self.count_drop(DropReason::LocalDown),

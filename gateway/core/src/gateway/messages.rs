@@ -9,6 +9,7 @@ use crate::effect::{DropReason, Effect};
 use crate::intake::Cause;
 use crate::job::{Event, Failure, HandlerId, Ticket};
 use crate::message::{AckTo, Message};
+use crate::pins::PIN_TOPICS;
 use crate::planted::{Bug, planted};
 use crate::schedule::Phase;
 
@@ -21,6 +22,11 @@ impl Gateway {
         }
         if Control::is_control(message.topic.as_str()) {
             return self.handle_control(message, ack);
+        }
+        // Only our own pins speak there.
+        if message.topic.as_str().starts_with(PIN_TOPICS) {
+            self.effects.extend(ack.map(Effect::Ack));
+            return;
         }
         if let Some(mark) = message.mark
             && self.is_repeated(mark, ack)

@@ -12,6 +12,7 @@ use crate::time::WallTime;
 use crate::topic::{Filter, Topic};
 
 mod durable;
+mod pins;
 mod releases;
 
 fn manifest(name: &str, trigger: &str) -> Arc<Manifest> {
@@ -163,10 +164,14 @@ impl Bench {
             Effect::Report(Report::HandlerReleased { .. }) => "released".to_string(),
             Effect::Report(_) | Effect::Switch { .. } | Effect::Undeploy { .. } => return None,
             Effect::Examine { .. }
-            | Effect::Sign(_)
+            | Effect::Sign { .. }
+            | Effect::Keep(_)
+            | Effect::Unretain
+            | Effect::Note(_)
             | Effect::Settle(_)
             | Effect::ListenUpstream(_)
             | Effect::TellUpstream(_) => unreachable!("releases.rs has the tests of these"),
+            Effect::SetPin(write) => format!("pin{}={}", write.pin.0, u8::from(write.on)),
             Effect::Commit(_)
             | Effect::Fetch(_)
             | Effect::Evict(_)

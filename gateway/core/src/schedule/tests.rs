@@ -61,7 +61,7 @@ fn check(script: &str, expect: &str) {
             }
         }
         if job.is_none() {
-            job = schedule.poll_job();
+            job = schedule.poll_job(Levels::default());
             if let Some(job) = &job {
                 let ids: Vec<String> = job
                     .events

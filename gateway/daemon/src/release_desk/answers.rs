@@ -88,5 +88,8 @@ fn invoked(invoked: &core::Invoked) -> Invoked {
         left_off: 0,
         failed: invoked.failed.as_deref().map(told),
     };
-    told.with_effects(publishes.chain(sends))
+    let pins = invoked.pins.iter();
+    let pins =
+        pins.filter_map(|(name, on)| Some(Expect::Pin { name: Name::new(name).ok()?, on: *on }));
+    told.with_effects(publishes.chain(sends).chain(pins))
 }

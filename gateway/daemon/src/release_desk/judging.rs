@@ -74,11 +74,14 @@ impl Desk {
                     return cannot_write(&handler, &error);
                 }
                 self.turn_ratchet(&handler, rank, digest);
+                self.note_accepted(&opened);
                 let (handler, rank) = (handler.as_str().into(), manifest::rank(rank));
                 Examined::Remove { handler, rank, digest: core::Digest(digest.0) }
             }
             What::Install(install) => {
-                if let Err(refusal) = manifest::check(&handler, install, &self.caps) {
+                let checked = manifest::check(&handler, install, &self.caps)
+                    .and_then(|()| manifest::check_pins(install, &self.pins));
+                if let Err(refusal) = checked {
                     return refused(Some(&handler), refusal);
                 }
                 let blobs: Vec<Blob> = blobs(install).collect();

@@ -8,6 +8,7 @@ use tidegate_core::manifest::{
     Grants, HandlerLimits, Isolation, Manifest, React, is_control, is_name,
 };
 use tidegate_core::message::{Message, QoS};
+use tidegate_core::pins::Pins;
 use tidegate_core::release::{Digest, Probation, Rank, Refusal, Release};
 use tidegate_core::time::WallTime;
 use tidegate_core::topic::{Filter, Topic};
@@ -18,6 +19,10 @@ use tidegate_release::ratchet;
 
 pub fn rank(rank: ratchet::Rank) -> Rank {
     Rank { key_epoch: rank.key_epoch, seq: rank.seq }
+}
+
+pub fn signed_rank(rank: Rank) -> ratchet::Rank {
+    ratchet::Rank { key_epoch: rank.key_epoch, seq: rank.seq }
 }
 
 /// Whether the board allows it, before any of its bytes are taken in.
@@ -47,6 +52,19 @@ pub fn check(handler: &Name, install: &Install, caps: &Caps) -> Result<(), Refus
     Ok(())
 }
 
+/// Whether the board has the pins that it asks for: without them it could never do what it is for.
+pub fn check_pins(install: &Install, pins: &Pins) -> Result<(), Refusal> {
+    match install.grants.pins.iter().find(|name| pins.find(name.as_str()).is_none()) {
+        None => Ok(()),
+        Some(pin) => {
+            let text = format!(
+                "it asks for the pin {pin}, which this gateway's board has not; add it to [pins] of the board's file, or push to another gateway"
+            );
+            Err(Refusal::new("pins", text))
+        }
+    }
+}
+
 fn manifest(handler: &Name, install: &Install) -> Result<Manifest, Refusal> {
     let bad = |text: String| Refusal::new("manifest", text);
     if !is_name(handler.as_str()) {
@@ -62,9 +80,6 @@ fn manifest(handler: &Name, install: &Install) -> Result<Manifest, Refusal> {
     if let Some(control) = install.grants.publish.iter().find(|topic| is_control(topic)) {
         return Err(bad(format!("{control:?} is a control topic, and those are never granted")));
     }
-    if let Some(pin) = install.grants.pins.first() {
-        return Err(bad(format!("it asks for the pin {pin}; this gateway has no pins")));
-    }
     Ok(Manifest {
         name: handler.as_str().to_owned(),
         version: install.version.clone(),
@@ -78,6 +93,7 @@ fn manifest(handler: &Name, install: &Install) -> Result<Manifest, Refusal> {
         grants: Grants {
             publish: filters(&install.grants.publish)?,
             send: install.grants.streams.iter().map(|name| name.as_str().to_owned()).collect(),
+            gpio: install.grants.pins.iter().map(|name| name.as_str().to_owned()).collect(),
         },
         isolation: match install.isolation {
             signed::Isolation::Event => Isolation::Event,

@@ -27,7 +27,11 @@ fn manifest(name: &str) -> Arc<Manifest> {
         version: "1".to_owned(),
         triggers: Vec::new(),
         limits: HandlerLimits { fuel: 100_000, memory_kib: 64, deadline_ms: 50, publishes: 0 },
-        grants: Grants { publish: Vec::new(), send: vec!["alerts".to_owned()] },
+        grants: Grants {
+            publish: Vec::new(),
+            send: vec!["alerts".to_owned()],
+            ..Grants::default()
+        },
         isolation: Isolation::Event,
         react: React::Now,
         config: BTreeMap::new(),
@@ -65,7 +69,7 @@ fn job(handler: HandlerId) -> Job {
         first: true,
         invoke: None,
     };
-    Job { id: JobId(1), handler, events: vec![event] }
+    Job { id: JobId(1), handler, events: vec![event], pins: Default::default() }
 }
 
 /// Loads a handler and runs one event; what it counted to, and the version after it.

@@ -2,6 +2,7 @@
 
 mod effects;
 mod event;
+mod gpio;
 mod state;
 
 use std::ops::Range;
@@ -58,6 +59,7 @@ pub(crate) fn find(name: &str) -> Option<HostFn> {
         "publish" => effects::publish,
         "send" => effects::send,
         "log" => effects::log,
+        "gpio" => gpio::gpio,
         "state_get" => state::get,
         "state_set" => state::set,
         "state_cas" => state::cas,

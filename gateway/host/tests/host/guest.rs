@@ -6,6 +6,7 @@ use tidegate_core::Message;
 use tidegate_core::job::{Event, EventOutcome, Failure, HandlerId, Job, JobId, Outcome, Verdict};
 use tidegate_core::manifest::{Grants, HandlerLimits, Isolation, Manifest, React};
 use tidegate_core::message::QoS;
+use tidegate_core::pins::{Levels, Pin, Pins};
 use tidegate_core::time::{ClockQuality, WallTime};
 use tidegate_core::topic::{Filter, Topic};
 use tidegate_host::{Caps, Instance, LoadError, Now, Step, load};
@@ -24,6 +25,7 @@ pub const IMPORTS: &str = r#"
     (import "tidegate1" "state_del" (func $state_del (param i32 i32) (result i32)))
     (import "tidegate1" "state_list" (func $state_list (param i32 i32 i64 i32 i32 i32) (result i32)))
     (import "tidegate1" "state_add" (func $state_add (param i32 i32 i64 i32) (result i32)))
+    (import "tidegate1" "gpio" (func $gpio (param i32 i32 i32 i32) (result i32)))
     (import "tidegate1" "now_us" (func $now_us (param i32) (result i64)))
     (import "tidegate1" "random" (func $random (param i32 i32) (result i32)))
     (import "tidegate1" "config_get" (func $config_get (param i32 i32 i32 i32) (result i32)))
@@ -37,6 +39,8 @@ pub const WORDS: &str = r#"
     (data (i32.const 112) "$SYS/x") (data (i32.const 128) "tidegate/x") (data (i32.const 144) "other/x")
     (data (i32.const 160) "limit") (data (i32.const 176) "\ff\fe") (data (i32.const 192) "s")
     (data (i32.const 208) "esc") (data (i32.const 224) "line\n\1b[31mred\ff")
+    (data (i32.const 256) "relay1") (data (i32.const 272) "button1") (data (i32.const 288) "none")
+    (data (i32.const 304) "button2") (data (i32.const 320) "relay2")
 "#;
 
 pub const PAYLOAD: &str = r#"{"temp":71.5,"s":"on","esc":"a\u00e9","a":{"b":[7]}}"#;
@@ -64,6 +68,7 @@ pub fn manifest() -> Manifest {
         grants: Grants {
             publish: vec![Filter::new("devices/+/cmd").expect("a filter")],
             send: vec!["limit".to_owned(), "temp".to_owned()],
+            gpio: ["relay1", "button1", "none"].map(str::to_owned).into(),
         },
         isolation: Isolation::Event,
         react: React::Now,
@@ -117,7 +122,23 @@ pub fn events(count: u64) -> Vec<Event> {
 }
 
 pub fn job(events: Vec<Event>) -> Job {
-    Job { id: JobId(1), handler: HandlerId(1), events }
+    Job { id: JobId(1), handler: HandlerId(1), events, pins: levels() }
+}
+
+/// Two outputs and two inputs; `relay2` and `button2` are not granted.
+pub fn pins() -> Arc<Pins> {
+    let pin = |name: &str| Pin { name: name.to_owned(), is_output: name.starts_with('r') };
+    let pins = Pins::new(["relay1", "relay2", "button1", "button2"].map(pin).into());
+    Arc::new(pins.expect("four names"))
+}
+
+/// `button1` is on, `relay2` cannot be used, the others are off.
+fn levels() -> Levels {
+    let pins = pins();
+    let mut levels = pins.all_off();
+    levels.set(pins.find("button1").expect("there").0, Some(true));
+    levels.set(pins.find("relay2").expect("there").0, None);
+    levels
 }
 
 /// Runs a job in one slice.

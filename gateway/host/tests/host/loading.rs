@@ -66,8 +66,8 @@ fn only_imports_of_the_abi_exist() {
         &["wasi_snapshot_preview1.fd_write", "WASI"],
     );
     check_text(
-        &format!(r#"(module (import "tidegate1" "gpio" (func)) {MEMORY} {INBOX} {EVENT})"#),
-        &["tidegate1.gpio", "update the gateway"],
+        &format!(r#"(module (import "tidegate1" "twin_get" (func)) {MEMORY} {INBOX} {EVENT})"#),
+        &["tidegate1.twin_get", "update the gateway"],
     );
     check_text(
         &format!(r#"(module (import "tidegate1" "memory" (memory 1)) {INBOX} {EVENT})"#),
@@ -221,7 +221,7 @@ fn facts_say_what_a_module_is() {
     let facts = instance.facts();
     assert_eq!(facts.module_bytes, bytes.len());
     assert_eq!((facts.memory_initial_kib, facts.memory_max_kib, facts.memory_kib), (64, None, 64));
-    assert_eq!((facts.imports.len(), facts.imports[0]), (15, "ev_read"));
+    assert_eq!((facts.imports.len(), facts.imports[0]), (16, "ev_read"));
     assert_eq!(facts.exports, ["memory", "tidegate_inbox", "on_event"]);
     assert_eq!((facts.inbox_bytes, facts.image_bytes, facts.globals_restored), (512, 1024, 1));
     assert_eq!(facts.reset, Reset::Image);

@@ -1,5 +1,6 @@
 //! The host from outside: guests as text, jobs in, outcomes out.
 
+mod gpio;
 mod guest;
 
 mod hostile;

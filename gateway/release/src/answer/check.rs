@@ -92,11 +92,12 @@ impl Invoked {
                 + match &effect {
                     Expect::Publish { topic, payload } => topic.len() + payload.len(),
                     Expect::Send { stream, payload } => stream.as_str().len() + payload.len(),
+                    Expect::Pin { name, .. } => name.as_str().len(),
                     Expect::Nothing | Expect::Fails => 0,
                 };
             let is_fit = match &effect {
                 Expect::Publish { topic, .. } => text("topic", topic, TOPIC_BYTES_MAX).is_ok(),
-                Expect::Send { .. } | Expect::Nothing | Expect::Fails => true,
+                Expect::Send { .. } | Expect::Pin { .. } | Expect::Nothing | Expect::Fails => true,
             };
             let is_room = is_fit && bytes <= room && self.effects.len() < EFFECTS_MAX;
             if self.left_off == 0 && is_room {

@@ -85,6 +85,14 @@ pub fn install() -> What {
     })
 }
 
+/// The same for a handler that waits for a pin and may use another.
+pub fn install_with_pins() -> What {
+    let What::Install(mut install) = install() else { unreachable!("it is one") };
+    install.events = vec!["$pin/button1".into()];
+    install.grants.pins = vec![name("relay1")];
+    What::Install(install)
+}
+
 pub fn invoke() -> What {
     let topic = "devices/d1/telemetry".into();
     What::Invoke(Invoke { nonce: [5; 16], topic, payload: b"{\"temp\":91}".to_vec(), is_dry: true })
@@ -180,6 +188,17 @@ pub fn golden_events() -> Golden {
         case(b"{", vec![Expect::Fails]),
     ];
     Golden { cases }
+}
+
+/// What a handler does with pins.
+pub fn golden_pins() -> Golden {
+    let pin = |on| Expect::Pin { name: name("relay1"), on };
+    let case = |topic: &str, payload: &[u8], on| Case {
+        topic: topic.into(),
+        payload: payload.to_vec(),
+        expect: vec![pin(on)],
+    };
+    Golden { cases: vec![case("tank/level", b"81", true), case("$pin/button1", b"1", false)] }
 }
 
 /// Random numbers from a seed: xorshift64* (Vigna, 2016).

@@ -179,7 +179,8 @@ pub fn orders(seeded: &mut Seeded) {
 
 /// An answer is heard as it was said.
 pub fn answers(seeded: &mut Seeded) {
-    let effect = |seeded: &mut Seeded| match seeded.below(4) {
+    let effect = |seeded: &mut Seeded| match seeded.below(5) {
+        4 => Expect::Pin { name: name(seeded), on: seeded.below(2) == 1 },
         0 => Expect::Nothing,
         1 => Expect::Fails,
         2 => Expect::Send { stream: name(seeded), payload: bytes(seeded, 9000) },

@@ -1,5 +1,6 @@
 //! Small cases, each about one thing.
 
+mod damage;
 mod room;
 mod start;
 

@@ -6,11 +6,11 @@ use std::vec::Vec;
 
 use tidegate_abi::{
     Errno, JSON_PATH_BYTES_MAX, LOG_BYTES_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX, clock,
-    field, level, publish_flags, send_priority,
+    field, gpio_op, level, publish_flags, send_priority,
 };
 
 use super::json;
-use super::{Message, Outcome, Published, Sent, World};
+use super::{Message, Outcome, PinSet, Published, Sent, World};
 use crate::{Level, QoS, Result};
 
 /// One event while the handler runs.
@@ -21,6 +21,7 @@ struct Call {
     source: String,
     published: Vec<Published>,
     sent: Vec<Sent>,
+    pins: Vec<PinSet>,
     logs: Vec<(Level, String)>,
 }
 
@@ -41,19 +42,20 @@ pub(super) fn run(
         source: message.source.into(),
         published: Vec::new(),
         sent: Vec::new(),
+        pins: Vec::new(),
         logs: Vec::new(),
     };
     CALL.set(Some(call));
     let result = handle();
     let call = CALL.take().expect("only this function takes the call away");
-    let (published, sent) = match result {
+    let (published, sent, pins) = match result {
         Ok(()) => {
             *world = call.world;
-            (call.published, call.sent)
+            (call.published, call.sent, call.pins)
         }
         Err(_) => Default::default(),
     };
-    Outcome { result, published, sent, logs: call.logs }
+    Outcome { result, published, sent, pins, logs: call.logs }
 }
 
 fn with<T>(act: impl FnOnce(&mut Call) -> T) -> T {
@@ -172,6 +174,36 @@ pub(crate) fn send(stream: &[u8], payload: &[u8], priority: i32, ttl_s: i32) -> 
             return Errno::NotPermitted.code();
         }
         call.sent.push(Sent { stream: stream.into(), payload: payload.into(), priority, ttl_s });
+        0
+    })
+}
+
+pub(crate) fn gpio(op: i32, name: &[u8], value: i32) -> i32 {
+    let on = match (op, value) {
+        (gpio_op::READ, 0) => None,
+        (gpio_op::WRITE, 0) => Some(false),
+        (gpio_op::WRITE, 1) => Some(true),
+        _ => return Errno::Argument.code(),
+    };
+    let Ok(name) = core::str::from_utf8(name) else {
+        return Errno::Argument.code();
+    };
+    with(|call| {
+        let Some((is_output, level)) = call.world.pins.get_mut(name) else {
+            return Errno::NotPermitted.code();
+        };
+        let Some(on) = on else {
+            return level.map_or(Errno::Offline.code(), i32::from);
+        };
+        if !*is_output {
+            return Errno::Argument.code();
+        }
+        if level.is_none() {
+            return Errno::Offline.code();
+        }
+        *level = Some(on);
+        call.pins.retain(|pin| pin.name != name);
+        call.pins.push(PinSet { name: name.into(), on });
         0
     })
 }

@@ -26,7 +26,7 @@ use std::vec::Vec;
 
 use crate::{Answer, Event};
 
-pub use outcome::{Outcome, Published, Sent};
+pub use outcome::{Outcome, PinSet, Published, Sent};
 pub use record::Message;
 use world::World;
 
@@ -61,6 +61,20 @@ impl Harness {
         self
     }
 
+    /// Adds an output of the board to `[grants] gpio`. It is off.
+    #[must_use]
+    pub fn grant_output(mut self, pin: &str) -> Harness {
+        self.world.pins.insert(pin.into(), (true, Some(false)));
+        self
+    }
+
+    /// Adds an input of the board to `[grants] gpio`. It is off until [`Harness::pin`] or [`Harness::set_pin`] says otherwise.
+    #[must_use]
+    pub fn grant_input(mut self, pin: &str) -> Harness {
+        self.world.pins.insert(pin.into(), (false, Some(false)));
+        self
+    }
+
     /// Sets a key of `[config]`.
     #[must_use]
     pub fn config(mut self, key: &str, value: &str) -> Harness {
@@ -90,6 +104,21 @@ impl Harness {
     /// Delivers a message to the handler.
     pub fn send(&mut self, topic: &str, payload: impl AsRef<[u8]>) -> Outcome {
         self.deliver(Message { topic, payload: payload.as_ref(), ..Message::default() })
+    }
+
+    /// A granted pin is at this level from now on; `None` is: it cannot be used.
+    pub fn set_pin(&mut self, pin: &str, level: Option<bool>) {
+        if let Some((_, is)) = self.world.pins.get_mut(pin) {
+            *is = level;
+        }
+    }
+
+    /// A pin changes: the event that `[[trigger]] gpio` asks for. A granted one reads so, too.
+    pub fn pin(&mut self, pin: &str, on: bool) -> Outcome {
+        self.set_pin(pin, Some(on));
+        let topic = std::format!("$pin/{pin}");
+        let payload: &[u8] = if on { b"1" } else { b"0" };
+        self.deliver(Message { topic: &topic, payload, source: pin, ..Message::default() })
     }
 
     /// As [`Harness::send`], with everything a message can carry.

@@ -6,12 +6,14 @@ use std::vec::Vec;
 
 use crate::{Level, QoS, Result};
 
-/// What one event produced. `published` and `sent` are empty unless `result` is `Ok`.
+/// What one event produced. `published`, `sent` and `pins` are empty unless `result` is `Ok`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub result: Result,
     pub published: Vec<Published>,
     pub sent: Vec<Sent>,
+    /// Each pin once, as it was set last.
+    pub pins: Vec<PinSet>,
     pub logs: Vec<(Level, String)>,
 }
 
@@ -80,5 +82,25 @@ impl fmt::Debug for Sent {
             write!(f, " priority: {:?}, ttl_s: {}", self.priority, self.ttl_s)?;
         }
         Ok(())
+    }
+}
+
+/// One pin that was set.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PinSet {
+    pub name: String,
+    pub on: bool,
+}
+
+/// Compares name and level.
+impl PartialEq<(&str, bool)> for PinSet {
+    fn eq(&self, (name, on): &(&str, bool)) -> bool {
+        self.name == *name && self.on == *on
+    }
+}
+
+impl fmt::Debug for PinSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({:?}, {})", self.name, self.on)
     }
 }

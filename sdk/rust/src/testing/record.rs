@@ -53,7 +53,8 @@ pub(super) fn write(message: &Message<'_>, world: &World, inbox_bytes: usize) ->
     }
     let len = record.len() as u32;
     put(&mut record, inbox::TOTAL_LEN, &len.to_le_bytes());
-    record[inbox::TRIGGER] = Trigger::Mqtt as u8;
+    let is_pin = message.topic.starts_with("$pin/");
+    record[inbox::TRIGGER] = if is_pin { Trigger::Gpio } else { Trigger::Mqtt } as u8;
     record[inbox::FLAGS] = flags;
     put(&mut record, inbox::ATTEMPT, &message.attempt.to_le_bytes());
     put(&mut record, inbox::TS_US, &world.wall_us.to_le_bytes());

@@ -21,6 +21,8 @@ pub(super) struct World {
     pub grants: Vec<String>,
     /// Streams that are granted and configured.
     pub streams: BTreeSet<String>,
+    /// Pins that are granted: whether each is an output, and its level; none: it cannot be used.
+    pub pins: BTreeMap<String, (bool, Option<bool>)>,
     pub publishes_max: usize,
     pub event_id: u64,
     pub wall_us: i64,
@@ -36,6 +38,7 @@ impl Default for World {
             config: BTreeMap::new(),
             grants: Vec::new(),
             streams: BTreeSet::new(),
+            pins: BTreeMap::new(),
             publishes_max: usize::MAX,
             event_id: 0,
             wall_us: 1_767_225_600_000_000,

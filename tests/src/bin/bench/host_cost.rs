@@ -95,7 +95,8 @@ fn round_us(instance: &mut Instance, events: &[Event], batch: usize) -> Result<f
     let mut done = 0;
     while done < EVENTS {
         let events = (0..batch).map(|n| events[(done + n) % events.len()].clone()).collect();
-        let job = Job { id: JobId(done as u64), handler: HandlerId(0), events };
+        let job =
+            Job { id: JobId(done as u64), handler: HandlerId(0), events, pins: Default::default() };
         match instance.start(job, 100_000_000, Now::default()) {
             Step::Finished(outcome) => {
                 let good = outcome

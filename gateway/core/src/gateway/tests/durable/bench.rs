@@ -257,11 +257,15 @@ impl Bench {
                 write!(seen, "send{}{old} ", sending.record.seq)
             }
             Effect::Report(_)
+            | Effect::SetPin(_)
             | Effect::Check { .. }
             | Effect::Switch { .. }
             | Effect::Undeploy { .. }
             | Effect::Examine { .. }
-            | Effect::Sign(_)
+            | Effect::Sign { .. }
+            | Effect::Keep(_)
+            | Effect::Unretain
+            | Effect::Note(_)
             | Effect::Settle(_)
             | Effect::ListenUpstream(_)
             | Effect::TellUpstream(_)
