@@ -35,6 +35,18 @@ pub enum Bug {
     SendBeforeCommit,
     /// When what was under way on a lost link is never sent again.
     WindowForgotten,
+    /// When a release runs before its row, and with it the ratchet, is durable.
+    SwitchBeforeRatchet,
+    /// When a start believes that no order was ever accepted.
+    RatchetForgotten,
+    /// When a start on probation is not counted before it.
+    TriesNotCounted,
+    /// When a line changes hands while a job of it runs.
+    SwitchInMidLine,
+    /// When the event that broke a release is not given to the one before.
+    BrokenEventLost,
+    /// When what is bad is not written down as taken back.
+    TakenBackNotKept,
 }
 
 impl Bug {
@@ -53,6 +65,22 @@ impl Bug {
         Bug::LazyLeftBehind,
         Bug::SendBeforeCommit,
         Bug::WindowForgotten,
+        Bug::SwitchBeforeRatchet,
+        Bug::RatchetForgotten,
+        Bug::TriesNotCounted,
+        Bug::SwitchInMidLine,
+        Bug::BrokenEventLost,
+        Bug::TakenBackNotKept,
+    ];
+
+    /// Those of pushed releases.
+    pub const OF_RELEASES: &[Bug] = &[
+        Bug::SwitchBeforeRatchet,
+        Bug::RatchetForgotten,
+        Bug::TriesNotCounted,
+        Bug::SwitchInMidLine,
+        Bug::BrokenEventLost,
+        Bug::TakenBackNotKept,
     ];
 }
 

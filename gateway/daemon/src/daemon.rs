@@ -62,9 +62,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut runner = Runner::new(board.host.caps, streams, u64::from(board.runner.slice_us), seed);
     let mut tables = opened.tables;
     let registry = release_opening::take_registry(&mut tables);
-    let OpenedReleases { desk, registered, blobs } =
+    let OpenedReleases { desk, registered, files } =
         release_opening::open(&settings, registry, seed, clock)?;
-    runner.set_blobs(blobs);
+    runner.set_files(files);
     runner.set_pins(board.pin_names());
     tables.into_iter().for_each(|state| runner.restore(state));
     let (side, local) = match &settings.local {

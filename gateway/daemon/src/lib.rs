@@ -32,7 +32,7 @@ mod local_client;
 mod pins;
 pub mod provision;
 mod release_driver;
-mod release_opening;
+pub mod release_opening;
 mod report;
 mod service;
 mod threads;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use tidegate_core::limits::Caps;
 use tidegate_core::pins::Pins;
+use tidegate_core::planted::{Bug, planted};
 use tidegate_core::release::{self as core, ExamineId, Examined, Refusal, Settled};
 use tidegate_core::topic::Topic;
 use tidegate_core::{Input, Timestamp};
@@ -25,6 +26,7 @@ use tracing::{error, warn};
 
 mod answers;
 mod audit;
+mod drive;
 mod files;
 mod identity;
 mod judging;
@@ -33,6 +35,7 @@ mod transfer;
 mod trust;
 
 pub use audit::{Audit, When};
+pub use drive::{Drive, RealDrive};
 pub use files::{Files, recall};
 pub use identity::Identity;
 pub use manifest::release;
@@ -130,7 +133,8 @@ impl Desk {
                 let highest = Rank { key_epoch: rank.key_epoch, seq: rank.seq };
                 let keep = [row.running, row.previous].into_iter().flatten();
                 Known {
-                    ratchet: Some(Ratchet { highest, digest: Digest(digest.0) }),
+                    ratchet: (!planted(Bug::RatchetForgotten))
+                        .then_some(Ratchet { highest, digest: Digest(digest.0) }),
                     invokes: None,
                     is_blocked: false,
                     keep: keep.map(|digest| Digest(digest.0)).collect(),

@@ -25,7 +25,7 @@ use crate::release_desk::{Audit, Desk, Files, Identity, Setting, When, recall, r
 pub struct OpenedReleases {
     pub desk: Desk,
     pub registered: Registered,
-    pub blobs: std::path::PathBuf,
+    pub files: Files,
 }
 
 /// Takes the registry out of the tables of the handlers' state.
@@ -76,7 +76,6 @@ pub fn open(
     let (caps, pins) = (settings.board.host.caps, settings.board.pin_names());
     let is_trusting = trust.is_some();
     let setting = Setting { gateway: name(&settings.id)?, groups, caps, pins, trust };
-    let blobs = files.blobs();
     let mut desk = Desk::new(files.clone(), identity, audit, setting);
     let mut registered = Registered {
         gateway: is_trusting.then(|| settings.id.clone()),
@@ -90,10 +89,11 @@ pub fn open(
         registered.version = registry.version;
         read_rows(registry, &files, &caps, &mut desk, &mut registered);
     }
-    Ok(OpenedReleases { desk, registered, blobs })
+    Ok(OpenedReleases { desk, registered, files })
 }
 
-fn read_rows(
+/// Reads the registry, for the desk and for the core.
+pub fn read_rows(
     registry: StateChange,
     files: &Files,
     caps: &Caps,

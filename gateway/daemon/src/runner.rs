@@ -14,6 +14,8 @@ use tidegate_host::{Caps, Instance, Now, Step, Table};
 use tidegate_release::golden;
 use tidegate_release::hash::digest_of;
 
+use crate::release_desk::{Drive, Files, RealDrive};
+
 /// A handler with so many events in a row that outlived a slice does not start on the short way any more,
 /// until a whole job of it would have fitted.
 const LONG_AFTER: u8 = 4;
@@ -39,6 +41,7 @@ pub struct Load {
     module_path: PathBuf,
     /// Events that it must answer as they say.
     golden_path: Option<PathBuf>,
+    drive: Arc<dyn Drive>,
     streams: Arc<Streams>,
     pins: Arc<Pins>,
     caps: Caps,
@@ -72,7 +75,7 @@ pub struct Runner {
     /// Modules of the configuration's handlers, by name.
     modules: BTreeMap<String, PathBuf>,
     /// Where the modules of pushed ones are, by digest.
-    blobs: PathBuf,
+    files: Files,
     /// Loaded, and not switched to yet.
     checked: BTreeMap<HandlerId, Box<Instance>>,
     slots: BTreeMap<HandlerId, Slot>,
@@ -96,7 +99,7 @@ impl Runner {
             pins: Arc::default(),
             restored: BTreeMap::new(),
             modules: BTreeMap::new(),
-            blobs: PathBuf::new(),
+            files: Files::at(Path::new("")),
             checked: BTreeMap::new(),
             slots: BTreeMap::new(),
             work: VecDeque::new(),
@@ -130,8 +133,8 @@ impl Runner {
     }
 
     /// Tells where the modules of pushed handlers are.
-    pub fn set_blobs(&mut self, folder: PathBuf) {
-        self.blobs = folder;
+    pub fn set_files(&mut self, files: Files) {
+        self.files = files;
     }
 
     /// Tells which pins the board has.
@@ -148,18 +151,23 @@ impl Runner {
 
     /// Has a module loaded. Answered by [`Done::Loaded`].
     pub fn check(&mut self, handler: HandlerId, version: Version) {
-        let blob = |digest: Digest| self.blobs.join(digest.to_string());
-        let (module_path, golden_path) = match &version {
+        let blob = |digest: Digest| self.files.blobs().join(digest.to_string());
+        let (drive, module_path, golden_path): (Arc<dyn Drive>, _, _) = match &version {
             Version::Configured(manifest) => {
                 let path = self.modules.get(&manifest.name);
-                (path.expect("whoever deploys a handler says where its module is").clone(), None)
+                let path = path.expect("whoever deploys a handler says where its module is");
+                (Arc::new(RealDrive), path.clone(), None)
             }
-            Version::Pushed(release) => (blob(release.module), release.golden.map(blob)),
+            Version::Pushed(release) => {
+                let golden = release.golden.map(blob);
+                (Arc::clone(self.files.drive()), blob(release.module), golden)
+            }
         };
         let (streams, pins) = (Arc::clone(&self.streams), Arc::clone(&self.pins));
         let caps = self.caps;
         let seed = self.seed ^ u64::from(handler.0);
-        let load = Load { handler, version, module_path, golden_path, streams, pins, caps, seed };
+        let load =
+            Load { handler, version, module_path, golden_path, drive, streams, pins, caps, seed };
         self.work.push_back(Work::Load(Box::new(load)));
     }
 
@@ -330,7 +338,7 @@ impl Load {
 
     fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
         let unreadable = |error| format!("cannot read the module {}: {error}", path.display());
-        let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+        let bytes = self.drive.len(path).map_err(unreadable)?;
         // Asked before it is read: a module far beyond the limit need not be in memory to be refused.
         if bytes > self.caps.module_bytes_max as u64 {
             return Err(format!(
@@ -339,7 +347,7 @@ impl Load {
                 self.caps.module_bytes_max
             ));
         }
-        std::fs::read(path).map_err(unreadable)
+        self.drive.read(path).map_err(unreadable)
     }
 }
 

@@ -87,6 +87,11 @@ pub struct ModelDisk {
 
 impl ModelDisk {
     pub fn new(seed: u64) -> ModelDisk {
+        ModelDisk::on(seed, Power::default())
+    }
+
+    /// One of several on the same power.
+    pub fn on(seed: u64, power: Power) -> ModelDisk {
         ModelDisk {
             files: Vec::new(),
             names: BTreeMap::new(),
@@ -95,7 +100,7 @@ impl ModelDisk {
             faults: Faults::default(),
             random: seed,
             operations: 0,
-            power: Power::default(),
+            power,
         }
     }
 

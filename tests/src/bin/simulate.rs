@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use tidegate_tests::simulation::{Folders, Stats, Violation, run};
+use tidegate_tests::simulation::{Folders, Stats, Violation, every_cut, run, run_pushing};
 
 const HELP: &str = "\
 simulate: the gateway under simulated devices, disks, links, power cuts and time
@@ -19,6 +19,8 @@ Options:
   --seed S      the first seed (default 1)
   --steps K     random steps of one seed (default 3000)
   --only SEED   one seed, as it was
+  --pushing     somebody pushes meanwhile; only by command while seeds of it fail, see tests/BENCHMARKS.md
+  --pushes      instead: the scripted pushes, with a cut at every single operation
 
 Exit status: 0 every promise held; 1 one did not, and its seed is printed; 64 the command line is wrong.
 ";
@@ -30,12 +32,23 @@ struct Args {
     seed: u64,
     steps: u64,
     only: bool,
+    pushes: bool,
+    pushing: bool,
 }
 
 fn parse() -> Result<Option<Args>, String> {
-    let mut args = Args { hours: 1000, seed: 1, steps: 3000, only: false };
+    let mut args =
+        Args { hours: 1000, seed: 1, steps: 3000, only: false, pushes: false, pushing: false };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
+        if word == "--pushes" {
+            args.pushes = true;
+            continue;
+        }
+        if word == "--pushing" {
+            args.pushing = true;
+            continue;
+        }
         if word == "--help" || word == "-h" {
             return Ok(None);
         }
@@ -66,6 +79,19 @@ fn main() -> ExitCode {
     };
     let folders = Folders::write();
     let start = Instant::now();
+    if args.pushes {
+        return match every_cut(&folders) {
+            Ok(tried) => {
+                println!("{tried:?}, in {:.1} s", start.elapsed().as_secs_f64());
+                ExitCode::SUCCESS
+            }
+            Err(violation) => {
+                println!("{violation}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let run = if args.pushing { run_pushing } else { run };
     let next = AtomicU64::new(args.seed);
     let done = Mutex::new((Stats::default(), 0_u64, None::<Violation>));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

@@ -8,6 +8,7 @@ use super::check::Checker;
 use super::device::Id;
 use super::handlers::{self, NAMES, STREAMS};
 use super::house::OUTBOX;
+use super::releases::PUSHED;
 use super::troubles::Harm;
 use super::upstream::Upstream;
 
@@ -36,7 +37,7 @@ pub(super) fn balance(
     for record in upstream.received.values() {
         if record.stream == StreamId::DEAD_LETTERS {
             read_dead_letter(&record.payload, &mut accounts)?;
-        } else if record.stream != StreamId::LOSSES {
+        } else if record.stream != StreamId::LOSSES && record.stream != StreamId::of(PUSHED) {
             read_record(record.stream, &record.payload, &mut accounts)?;
         }
     }

@@ -54,12 +54,21 @@ pub struct Stats {
     pub false_alarms: u64,
     /// Acked messages whose effects were looked for.
     pub verified: u64,
+    /// Orders that were signed for the gateway, those that a stranger signed, and old ones that came again.
+    pub orders: u64,
+    pub forged: u64,
+    pub replayed: u64,
+    /// Releases that passed, were refused before they ran, and were taken back; and reactions of pushed ones.
+    pub activated: u64,
+    pub refused: u64,
+    pub taken_back: u64,
+    pub pushed: u64,
     pub virtual_ms: u64,
 }
 
 impl Stats {
     /// Every count with its name.
-    pub fn named(&self) -> [(&'static str, u64); 23] {
+    pub fn named(&self) -> [(&'static str, u64); 30] {
         [
             ("steps", self.steps),
             ("messages", self.messages),
@@ -84,6 +93,13 @@ impl Stats {
             ("read-only lives", self.read_only),
             ("rotten bits", self.rotten),
             ("false alarms", self.false_alarms),
+            ("orders", self.orders),
+            ("forged orders", self.forged),
+            ("old orders", self.replayed),
+            ("passed", self.activated),
+            ("refused", self.refused),
+            ("taken back", self.taken_back),
+            ("by pushed ones", self.pushed),
         ]
     }
 
@@ -114,6 +130,13 @@ impl Stats {
         self.read_only += other.read_only;
         self.rotten += other.rotten;
         self.false_alarms += other.false_alarms;
+        self.orders += other.orders;
+        self.forged += other.forged;
+        self.replayed += other.replayed;
+        self.activated += other.activated;
+        self.refused += other.refused;
+        self.taken_back += other.taken_back;
+        self.pushed += other.pushed;
     }
 }
 
@@ -133,6 +156,15 @@ impl Checker {
     pub fn arrived(&mut self, id: Id) {
         self.arrivals += 1;
         self.arrived.entry(id).or_default().push(self.arrivals);
+    }
+
+    /// When a message arrived, every time.
+    pub fn times(&self, id: Id) -> &[u64] {
+        self.arrived.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn is_acked(&self, id: Id) -> bool {
+        self.acked.contains(&id)
     }
 
     pub fn messages(&self) -> u64 {

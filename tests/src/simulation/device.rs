@@ -96,6 +96,11 @@ impl Device {
         self.ends.push_back((self.sent + self.out.len(), id));
     }
 
+    /// Puts a retained message on its way that no handler sees.
+    pub fn put_control(&mut self, topic: &str, payload: &[u8]) {
+        packet::publish(&mut self.out, topic, payload, 0, 0, true);
+    }
+
     pub fn waiting(&self) -> &[u8] {
         &self.out
     }

@@ -3,9 +3,12 @@
 use std::cell::{RefCell, RefMut};
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tidegate_journal::{Disk, ModelDisk};
 use tidegate_store::{ModelShelf, Rows, Shelf};
+
+use super::drive::ModelDrive;
 
 /// A model that outlives the gateway on it.
 #[derive(Debug)]
@@ -23,18 +26,21 @@ impl<T> Shared<T> {
     }
 }
 
-/// The journal's folder and the shelf.
+/// The journal's folder, the shelf, and the folders of pushed handlers.
 #[derive(Clone, Debug)]
 pub struct Disks {
     pub journal: Shared<ModelDisk>,
     pub shelf: Shared<ModelShelf>,
+    pub drive: Arc<ModelDrive>,
 }
 
 impl Disks {
     pub fn new(seed: u64) -> Disks {
         let journal = ModelDisk::new(seed);
         let shelf = ModelShelf::new(seed, journal.power());
+        let drive = Arc::new(ModelDrive::new(seed, journal.power()));
         Disks {
+            drive,
             journal: Shared(Rc::new(RefCell::new(journal))),
             shelf: Shared(Rc::new(RefCell::new(shelf))),
         }
@@ -43,6 +49,7 @@ impl Disks {
     /// The power goes: what was not synced may be gone.
     pub fn cut(&self) {
         self.journal.lend().cut();
+        self.drive.cut();
     }
 }
 

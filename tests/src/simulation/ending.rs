@@ -20,16 +20,18 @@ impl World<'_> {
         // A start that is under way must not find one more.
         self.climate.trouble = Trouble::None;
         self.set_faults(Faults::default());
-        for _ in 0..QUIET {
+        self.push_last();
+        for turn in 0..QUIET {
             for number in 0..DEVICES {
                 if self.devices[number].conn.is_none() {
                     self.connect(number);
                 }
                 self.give(number, usize::MAX);
             }
-            self.turn();
+            self.turn()?;
             self.go_on();
             self.store()?;
+            self.push_quietly(turn)?;
             for _ in 0..4 {
                 self.go_up_quietly()?;
             }
@@ -39,7 +41,7 @@ impl World<'_> {
             self.listen()?;
             self.check()?;
             if self.is_drained() {
-                self.turn();
+                self.turn()?;
                 self.listen()?;
                 // A commit that has just become durable may have brought a record.
                 if self.is_drained() {
@@ -52,6 +54,9 @@ impl World<'_> {
         let gateway = self.house.hub.gateway();
         let records: u64 = gateway.waiting().map(|line| line.records).sum();
         let told = gateway.losses().map(|line| (line.count, line.told)).collect::<Vec<_>>();
+        if let Some(pushes) = self.pushes.as_ref().filter(|pushes| !pushes.is_converged()) {
+            return Err(format!("it does not converge: {}", pushes.told()));
+        }
         Err(format!(
             "it does not drain: {} inside, bytes not taken {waiting:?}, {records} records wait, losses {told:?}, \
              settled: {}, uplink: {}",
@@ -64,12 +69,14 @@ impl World<'_> {
     pub(super) fn is_drained(&mut self) -> bool {
         // Damage in what the start did not read is found when it is idle.
         let is_read = self.harm == Harm::default() || self.house.rest();
-        let is_stored = self.house.is_stored();
+        let is_stored = self.house.is_stored() && self.house.is_examined();
+        let is_converged = self.pushes.as_ref().is_none_or(|p| p.is_converged() && p.is_sent());
         let gateway = self.house.hub.gateway();
         self.devices.iter().all(|device| device.waiting().is_empty())
             && self.house.work.is_empty()
             && gateway.messages() == 0
             && is_stored
+            && is_converged
             && is_read
             && gateway.is_settled()
             && gateway.waiting().all(|line| line.records == 0)
@@ -81,7 +88,7 @@ impl World<'_> {
 
     /// The books must balance.
     pub(super) fn settle(&mut self) -> Result<(), String> {
-        if self.stats.power_cuts == 0 {
+        if self.stats.power_cuts == 0 && self.pushes.is_none() {
             self.check_counters()?;
         }
         if let Some(device) = self.devices.iter().find(|device| !device.unacked.is_empty()) {
@@ -105,6 +112,7 @@ impl World<'_> {
         self.stats.untold = books::untold(&self.upstream);
         self.stats.lost = self.upstream.announced();
         self.stats.connects = self.upstream.connects;
+        self.settle_pushes()?;
         Ok(())
     }
 

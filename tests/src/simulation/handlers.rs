@@ -12,6 +12,8 @@ use tidegate_host::Caps;
 use crate::handlers::{Handler, INBOX, guest_with};
 use crate::scratch::Scratch;
 
+use super::releases::{Modules, PUSHED};
+
 /// Kinds of messages: plain, sends upstream, asks for one retry, takes longer than a slice, fails, traps.
 pub const KINDS: &[u8] = b"ppppppssssrlex";
 
@@ -33,16 +35,18 @@ pub const NAMES: [&str; 2] = ["first", "second"];
 pub const STREAMS: [(&str, u8, WhenFull); 2] =
     [("alerts", 7, WhenFull::DropOldest), ("bulk", 0, WhenFull::DropOldest)];
 
-/// All streams: those of the handlers and the gateway's own.
-pub fn streams() -> Streams {
+/// All streams: those of the handlers, of the pushed one, and the gateway's own.
+pub fn streams(with_pushed: bool) -> Streams {
     let own = [("losses", 7, WhenFull::DropNewest), ("dead-letters", 0, WhenFull::DropOldest)];
-    let streams = STREAMS.into_iter().chain(own).map(|(name, priority, when_full)| Stream {
-        id: StreamId::of(name),
-        name: name.to_owned(),
-        priority,
-        ttl_s: 0,
-        when_full,
-    });
+    let pushed = with_pushed.then_some((PUSHED, 3, WhenFull::DropOldest));
+    let streams =
+        STREAMS.into_iter().chain(own).chain(pushed).map(|(name, priority, when_full)| Stream {
+            id: StreamId::of(name),
+            name: name.to_owned(),
+            priority,
+            ttl_s: 0,
+            when_full,
+        });
     Streams::new(streams.collect(), Vec::new()).expect("no two alike")
 }
 
@@ -63,6 +67,8 @@ const RECORD: u32 = 16 * 1024;
 /// The handlers' folders, written once for many runs.
 pub struct Folders {
     modules: Vec<PathBuf>,
+    /// Of handlers that are pushed.
+    pub pushed: Modules,
     _scratch: Scratch,
 }
 
@@ -70,7 +76,7 @@ impl Folders {
     pub fn write() -> Folders {
         let scratch = Scratch::new("simulation");
         let modules = NAMES.iter().map(|name| module(name, &scratch)).collect();
-        Folders { modules, _scratch: scratch }
+        Folders { modules, pushed: Modules::make(), _scratch: scratch }
     }
 
     /// The module's file and the manifest of each of [`NAMES`].

@@ -6,17 +6,21 @@ use std::sync::Arc;
 use tidegate_broker::Broker;
 use tidegate_core::job::HandlerId;
 use tidegate_core::limits::{CommitLimits, OutboxLimits};
+use tidegate_core::release::{RegisteredHandler, RowPhase};
 use tidegate_core::stream::Streams;
 use tidegate_core::{Durability, Gateway, Input, Limits, LocalSide, Timestamp};
 use tidegate_journal::{ModelDisk, Settings as JournalSettings};
 use tidegate_store::{ModelShelf, Settings as StoreSettings, Store};
 use tidegated::hub::{Hub, Local, ToStore};
+use tidegated::release_opening;
 use tidegated::runner::{Runner, Work};
 use tidegated::store_desk::StoreDesk;
 
 use super::disks::{Disks, Shared};
 use super::handlers::{self, CAPS, Folders};
 use super::random::Random;
+use super::release_side::ReleaseSide;
+use crate::pusher::Fleet;
 
 /// Small, so that every limit is reached often.
 pub const LIMITS: Limits = Limits {
@@ -45,6 +49,8 @@ pub const OUTBOX: OutboxLimits = OutboxLimits {
 /// Beyond `held_bytes_max`: what jobs that had begun, and a quarantine's dead letters, bring on top.
 pub const BEHIND_BYTES_MAX: usize = COMMITS.held_bytes_max + 8 * 1024;
 pub const RECEIVE_MAX: u16 = 8;
+/// The pace that probations reckon with; as much in a slice as without it.
+const FUEL_PER_MS: u64 = 100_000;
 
 /// Small segments, so that all of it turns over often.
 fn settings(quota_bytes: u64, streams: Arc<Streams>) -> StoreSettings {
@@ -67,6 +73,21 @@ pub struct House {
     desk: StoreDesk<Shared<ModelDisk>, Shared<ModelShelf>>,
     disks: Disks,
     todo: VecDeque<ToStore>,
+    releases: Option<ReleaseSide>,
+    /// The highest order in the registry at the start.
+    pub highest: u64,
+    /// The newest release that had passed by then, or the order that removed the handler.
+    pub settled: u64,
+}
+
+fn settled_of(handler: &RegisteredHandler) -> u64 {
+    let running = handler.running.as_ref().map_or(0, |release| release.rank.seq);
+    let previous = handler.previous.as_ref().map_or(0, |release| release.rank.seq);
+    match handler.row.phase {
+        RowPhase::Removed => handler.row.highest.0.seq,
+        RowPhase::Probation => previous,
+        RowPhase::None | RowPhase::Active | RowPhase::Rejected => running.max(previous),
+    }
 }
 
 impl House {
@@ -79,14 +100,18 @@ impl House {
         disks: &Disks,
         quota_bytes: u64,
         seed: u64,
+        pusher: Option<&Fleet>,
     ) -> Result<House, String> {
-        let streams = Arc::new(handlers::streams());
+        let streams = Arc::new(handlers::streams(pusher.is_some()));
         let settings = settings(quota_bytes, Arc::clone(&streams));
         let (journal, shelf) = (disks.journal.clone(), disks.shelf.clone());
         let (store, opened) =
             Store::open(journal, shelf, settings, seed).map_err(|error| error.to_string())?;
         let mut runner = Runner::new(CAPS, Arc::clone(&streams), 75, seed);
-        opened.tables.into_iter().for_each(|state| runner.restore(state));
+        let mut tables = opened.tables;
+        let registry = release_opening::take_registry(&mut tables);
+        let opened_releases = pusher.map(|fleet| ReleaseSide::open(disks, fleet, registry));
+        tables.into_iter().for_each(|state| runner.restore(state));
         let mut deployed = Vec::new();
         for (number, (module_path, manifest)) in folders.iter().enumerate() {
             let handler = HandlerId(number as u16);
@@ -99,11 +124,21 @@ impl House {
         let gateway = Gateway::new(LIMITS, LocalSide::FrontDoor, durability, seed);
         let mut hub = Hub::new(gateway, Local::FrontDoor(Box::new(Broker::new(limits))), runner);
         hub.handle_input(Timestamp(0), Input::Restored(opened.restored));
+        let (mut highest, mut settled) = (0, 0);
+        let releases = opened_releases.map(|(side, registered)| {
+            hub.runner().set_files(side.files.clone());
+            hub.calibrate(Timestamp(0), FUEL_PER_MS);
+            let ranks = registered.handlers.iter().map(|handler| handler.row.highest.0.seq);
+            highest = ranks.max().unwrap_or(0);
+            settled = registered.handlers.iter().map(settled_of).max().unwrap_or(0);
+            hub.handle_input(Timestamp(0), Input::Registered(registered));
+            side
+        });
         for input in deployed {
             hub.handle_input(Timestamp(0), input);
         }
         let (work, todo, desk) = (Vec::new(), VecDeque::new(), StoreDesk::new(store));
-        Ok(House { hub, work, desk, disks: disks.clone(), todo })
+        Ok(House { hub, work, desk, disks: disks.clone(), todo, releases, highest, settled })
     }
 
     /// The store does a piece of its work. False when the power went meanwhile.
@@ -132,6 +167,28 @@ impl House {
         while let Some(what) = self.hub.poll_store() {
             self.todo.push_back(what);
         }
+        if let Some(side) = &mut self.releases {
+            while let Some(what) = self.hub.poll_releases() {
+                side.todo.push_back(what);
+            }
+        }
+    }
+
+    /// The release desk does one thing. False when the power went meanwhile.
+    pub fn release_step(&mut self, now: Timestamp) -> bool {
+        self.gather();
+        if let Some(side) = &mut self.releases {
+            side.step(now);
+            while let Some(said) = side.desk.poll_said() {
+                self.hub.handle_input(now, said);
+            }
+        }
+        !self.disks.journal.lend().is_down()
+    }
+
+    /// Whether the release desk has nothing to do.
+    pub fn is_examined(&self) -> bool {
+        self.releases.as_ref().is_none_or(|side| side.is_resumed && side.todo.is_empty())
     }
 
     /// Bytes of records that the store has not been able to look at.

@@ -68,6 +68,16 @@ impl Upstream {
         }
     }
 
+    /// Whether it has our connection, and something moves on it.
+    pub fn is_up(&self) -> bool {
+        self.link == Link::Up
+    }
+
+    /// Whether there is no connection at all.
+    pub fn is_down(&self) -> bool {
+        matches!(self.link, Link::Down | Link::Connecting)
+    }
+
     /// The way to it is gone, or there again.
     pub fn set_away(&mut self, is_away: bool) {
         self.is_away = is_away;
@@ -86,7 +96,7 @@ impl Upstream {
                 None
             }
             ToUplink::Drop => self.cut(random),
-            // What goes beside the records is not simulated here.
+            // What goes beside the records has its own way: see `post`.
             ToUplink::Listen(_) | ToUplink::Tell(_) => None,
             ToUplink::Send(Sending { record, .. }) => {
                 // What is sent on a link that is gone is gone.

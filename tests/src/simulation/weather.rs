@@ -37,6 +37,19 @@ impl Climate {
     }
 }
 
+impl Climate {
+    /// Nothing goes wrong.
+    pub fn calm() -> Climate {
+        Climate {
+            quota_bytes: 4 * 1024 * 1024,
+            cuts_one_in: 0,
+            faults: Faults::default(),
+            store_one_in: 1,
+            trouble: Trouble::None,
+        }
+    }
+}
+
 impl World<'_> {
     /// Hours in which devices say nothing. Timers ring and the link comes and goes; then the rest passes at once.
     pub(super) fn pass_hours(&mut self) -> Result<(), String> {
@@ -50,7 +63,7 @@ impl World<'_> {
                 at.0.saturating_sub(self.timestamp().0).saturating_mul(1000)
             });
             self.wait(next.clamp(1_000, 600_000_000));
-            self.turn();
+            self.turn()?;
             self.go_on();
             self.store()?;
             self.go_up()?;
@@ -105,6 +118,9 @@ impl World<'_> {
     pub(super) fn lose_power(&mut self) -> Result<(), String> {
         self.stats.power_cuts += 1;
         self.upstream.power_cut(&mut self.random);
+        if let Some(pushes) = &mut self.pushes {
+            pushes.lose_power();
+        }
         for device in &mut self.devices {
             device.disconnect();
         }
@@ -118,12 +134,18 @@ impl World<'_> {
             let at = self.disks.journal.lend().operations() + self.random.below(20);
             let read_only = life.read_only;
             self.set_faults(Faults { cut_at: again.then_some(at), read_only, ..Faults::default() });
-            match House::start(self.folders, &self.disks, self.climate.quota_bytes, seed) {
+            let pusher = self.pushes.as_ref().map(|pushes| &pushes.fleet);
+            match House::start(self.folders, &self.disks, self.climate.quota_bytes, seed, pusher) {
+                // It went while it started, and nothing that it read after that is true.
+                Ok(_) if self.pushes.is_some() && self.disks.journal.lend().is_down() => {}
                 Ok(house) => {
                     self.house = house;
                     self.set_faults(life);
                     self.on_us = self.now_us;
                     self.connect(WATCHER);
+                    if let Some(pushes) = &mut self.pushes {
+                        pushes.started(&self.house, self.harm)?;
+                    }
                     return Ok(());
                 }
                 Err(error) if !self.disks.journal.lend().is_down() => {
@@ -137,5 +159,6 @@ impl World<'_> {
 
     pub(super) fn set_faults(&mut self, faults: Faults) {
         self.disks.journal.lend().faults = faults;
+        self.disks.drive.set_faults(Faults { cut_at: None, ..faults });
     }
 }

@@ -4,6 +4,7 @@ use tidegate_broker::CloseReason;
 use tidegate_core::time::{ClockQuality, WallTime};
 use tidegate_core::{Report, Timestamp};
 use tidegate_host::Now;
+use tidegated::hub::ToUplink;
 use tidegated::runner::Work;
 
 use super::check::{Checker, Stats, Violation};
@@ -11,7 +12,9 @@ use super::device::Device;
 use super::disks::Disks;
 use super::handlers::{Folders, KINDS, NAMES};
 use super::house::{BEHIND_BYTES_MAX, House, LIMITS, RECEIVE_MAX};
+use super::pushes::Pushes;
 use super::random::Random;
+use super::releases::{OUT, PUSHED};
 use super::troubles::Harm;
 use super::upstream::Upstream;
 use super::weather::Climate;
@@ -35,6 +38,8 @@ pub(super) struct World<'a> {
     pub(super) checker: Checker,
     pub(super) stats: Stats,
     pub(super) harm: Harm,
+    /// Somebody pushes in this seed.
+    pub(super) pushes: Option<Pushes>,
 }
 
 /// Runs `steps` random steps and a quiet phase.
@@ -42,8 +47,25 @@ pub(super) struct World<'a> {
 /// # Errors
 /// The first promise that did not hold.
 pub fn run(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation> {
+    run_with(folders, seed, steps, None)
+}
+
+/// The same with somebody who pushes.
+///
+/// # Errors
+/// The first promise that did not hold.
+pub fn run_pushing(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation> {
+    run_with(folders, seed, steps, Some(Pushes::new(seed)))
+}
+
+fn run_with(
+    folders: &Folders,
+    seed: u64,
+    steps: u64,
+    pushes: Option<Pushes>,
+) -> Result<Stats, Violation> {
     let fail = |what| Violation { seed, step: 0, what };
-    let mut world = World::new(folders, seed).map_err(fail)?;
+    let mut world = World::new(folders, seed, pushes).map_err(fail)?;
     let mut step = 0;
     let mut go = || -> Result<(), String> {
         world.connect(WATCHER);
@@ -66,12 +88,17 @@ pub fn run(folders: &Folders, seed: u64, steps: u64) -> Result<Stats, Violation>
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(folders: &'a Folders, seed: u64) -> Result<World<'a>, String> {
+    pub(super) fn new(
+        folders: &'a Folders,
+        seed: u64,
+        pushes: Option<Pushes>,
+    ) -> Result<World<'a>, String> {
         let mut random = Random::new(seed);
         let climate = Climate::new(&mut random);
         let disks = Disks::new(seed);
         let refuses_one_in = if random.chance(1, 4) { 40 } else { 0 };
-        let house = House::start(folders, &disks, climate.quota_bytes, seed)?;
+        let pusher = pushes.as_ref().map(|pushes| &pushes.fleet);
+        let house = House::start(folders, &disks, climate.quota_bytes, seed, pusher)?;
         Ok(World {
             folders,
             random,
@@ -85,6 +112,7 @@ impl<'a> World<'a> {
             checker: Checker::default(),
             stats: Stats::default(),
             harm: Harm::default(),
+            pushes,
         })
     }
 
@@ -110,8 +138,9 @@ impl<'a> World<'a> {
             55..70 if self.random.chance(1, self.climate.store_one_in) => self.store()?,
             55..70 => {}
             70..80 => self.go_up()?,
-            _ => self.turn(),
+            _ => self.turn()?,
         }
+        self.push()?;
         self.listen()?;
         if self.climate.cuts_one_in > 0 && self.random.chance(1, self.climate.cuts_one_in) {
             self.lose_power()?;
@@ -210,11 +239,22 @@ impl<'a> World<'a> {
         self.house.hub.handle_timeout(now, wall);
     }
 
-    pub(super) fn turn(&mut self) {
+    pub(super) fn turn(&mut self) -> Result<(), String> {
         let now = self.now();
         self.house.hub.turn(now);
         self.house.gather();
         while let Some(what) = self.house.hub.poll_uplink() {
+            let what = match (what, &mut self.pushes) {
+                (ToUplink::Listen(filter), Some(pushes)) => {
+                    pushes.post.listen(filter);
+                    continue;
+                }
+                (ToUplink::Tell(message), Some(pushes)) => {
+                    pushes.post.tell(message);
+                    continue;
+                }
+                (what, _) => what,
+            };
             if let Some(said) = self.upstream.take(what, &mut self.random) {
                 self.house.hub.handle_input(self.timestamp(), said);
             }
@@ -229,9 +269,19 @@ impl<'a> World<'a> {
                     panic!("the simulation's own handler does not load: {reason}")
                 }
                 Report::StoreFailing { .. } => self.stats.disk_faults += 1,
+                Report::Release(answer) if self.harm == Harm::default() => {
+                    if let Some(pushes) = &mut self.pushes {
+                        pushes.answers.push(answer);
+                    }
+                }
                 _ => {}
             }
         }
+        if let Some(pushes) = &mut self.pushes {
+            let has_line = self.house.hub.gateway().handlers().any(|(_, name, ..)| name == PUSHED);
+            pushes.watch.look(has_line, self.checker.messages());
+        }
+        Ok(())
     }
 
     /// What the gateway has to say reaches the devices: the watcher first, so that a reaction that
@@ -261,17 +311,31 @@ impl<'a> World<'a> {
         }
         let door = self.house.hub.door().expect("it has a front door");
         while door.poll_dirty().is_some() {}
+        if let Some(pushes) = &mut self.pushes {
+            pushes.hear_answers()?;
+        }
         Ok(())
     }
 
     pub(super) fn hear(&mut self, number: usize, packet: Packet) -> Result<(), String> {
         match packet {
+            Packet::Publish(message) if message.topic.starts_with(OUT) => {
+                let (version, payload) = (&message.topic[OUT.len()..], &message.payload);
+                let Some(pushes) = &mut self.pushes else {
+                    return Err(format!("{} reacts, and nobody pushed it", message.topic));
+                };
+                pushes.watch.reacted(version, payload, &self.checker, self.harm)
+            }
             Packet::Publish(message) => self.checker.reacted(&message.topic, &message.payload),
             Packet::PubAck { packet_id } => {
                 let id = self.devices[number].unacked.remove(&packet_id);
                 let id =
                     id.ok_or_else(|| format!("device {number}: an ack for nothing, {packet_id}"))?;
-                self.checker.acked(id)
+                self.checker.acked(id)?;
+                if let Some(pushes) = &mut self.pushes {
+                    pushes.watch.acked(id, &self.checker);
+                }
+                Ok(())
             }
             Packet::ConnAck { .. } => {
                 self.devices[number].connected = true;
@@ -285,7 +349,7 @@ impl<'a> World<'a> {
     pub(super) fn check(&self) -> Result<(), String> {
         let inside = self.house.hub.gateway().messages();
         // QoS 1 may overdraw by what a source had under way, once for each handler.
-        let most = LIMITS.messages_max + NAMES.len() * DEVICES * usize::from(RECEIVE_MAX);
+        let most = LIMITS.messages_max + (NAMES.len() + 1) * DEVICES * usize::from(RECEIVE_MAX);
         if inside > most {
             return Err(format!("{inside} messages inside, at most {most} are allowed"));
         }

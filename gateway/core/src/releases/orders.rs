@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 
 use super::{Doing, Entry, Order, Releases, Then, Why};
+use crate::planted::{Bug, planted};
 use crate::release::{Digest, Rank, Refusal, Release, Stage, Version};
 use crate::releases::row::{Row, RowPhase};
 
@@ -79,6 +80,9 @@ impl Releases {
         (row.phase, row.tries) = (RowPhase::Probation, 1);
         (row.running, row.previous) = (Some(release.digest), previous);
         let record = self.record(name);
+        if planted(Bug::SwitchBeforeRatchet) {
+            return self.switch(name, version, Why::Offered);
+        }
         self.wait(name, record, Then::Switch(version));
     }
 

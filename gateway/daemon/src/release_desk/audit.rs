@@ -15,7 +15,7 @@ use tidegate_release::hash::{Digest, digest_of};
 use tidegate_release::name::Name;
 use tracing::{error, warn};
 
-use super::files::sync_folder;
+use super::drive::{Drive as _, RealDrive};
 use super::manifest;
 
 /// What could not be read, the last time that something could not.
@@ -225,7 +225,7 @@ impl Audit {
         file.write_all(frame)?;
         file.sync_data()?;
         if self.bytes == 0 {
-            sync_folder(folder)?;
+            RealDrive.sync_folder(folder)?;
         }
         self.bytes += len;
         self.file = Some(file);

@@ -9,8 +9,7 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +21,8 @@ use tidegate_release::manifest::Order;
 use tidegate_release::open::Opened;
 use tracing::warn;
 
+use super::drive::{Drive, RealDrive};
+
 /// In front of a file that is not whole.
 const UNFINISHED: &str = ".new-";
 
@@ -29,12 +30,22 @@ const UNFINISHED: &str = ".new-";
 #[derive(Clone, Debug)]
 pub struct Files {
     root: PathBuf,
+    drive: Arc<dyn Drive>,
 }
 
 impl Files {
     /// The folders in a data folder. Where they are not made, what is read is not there, and what is written an error.
     pub fn at(data_dir: &Path) -> Files {
-        Files { root: data_dir.join("releases") }
+        Files::on(Arc::new(RealDrive), data_dir)
+    }
+
+    /// The same on another disk.
+    pub fn on(drive: Arc<dyn Drive>, data_dir: &Path) -> Files {
+        Files { root: data_dir.join("releases"), drive }
+    }
+
+    pub fn drive(&self) -> &Arc<dyn Drive> {
+        &self.drive
     }
 
     /// Makes them, durably.
@@ -43,10 +54,10 @@ impl Files {
     /// When they cannot be made.
     pub fn make_folders(&self) -> io::Result<()> {
         for folder in [self.orders(), self.blobs(), self.staging()] {
-            if !folder.exists() {
-                fs::create_dir_all(&folder)?;
-                sync_folder(&self.root)?;
-                self.root.parent().map_or(Ok(()), sync_folder)?;
+            if !self.drive.has_folder(&folder) {
+                self.drive.make_folder(&folder)?;
+                self.drive.sync_folder(&self.root)?;
+                self.root.parent().map_or(Ok(()), |parent| self.drive.sync_folder(parent))?;
             }
         }
         Ok(())
@@ -67,7 +78,7 @@ impl Files {
 
     /// The orders that are there.
     pub fn releases(&self) -> Vec<Digest> {
-        names(&self.orders()).iter().filter_map(|name| name.parse().ok()).collect()
+        self.drive.names(&self.orders()).iter().filter_map(|name| name.parse().ok()).collect()
     }
 
     /// A signed order.
@@ -76,45 +87,45 @@ impl Files {
     /// When it is not there, or not what its name says.
     pub fn release(&self, digest: Digest) -> io::Result<Arc<[u8]>> {
         let path = self.orders().join(digest.to_string());
-        if fs::metadata(&path)?.len() > ENVELOPE_BYTES_MAX as u64 {
+        if self.drive.len(&path)? > ENVELOPE_BYTES_MAX as u64 {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok(fs::read(path)?.into())
+        Ok(self.drive.read(&path)?.into())
     }
 
     pub fn keep_release(&self, digest: Digest, envelope: &[u8]) -> io::Result<()> {
         if self.release(digest).is_ok_and(|known| recall(&known, digest).is_some()) {
             return Ok(());
         }
-        put(&self.orders(), &digest.to_string(), envelope)
+        self.put(&self.orders(), &digest.to_string(), envelope)
     }
 
     /// Whether a blob is there, with the bytes that its name says. It may have been damaged since it was written.
     pub fn has_blob(&self, digest: Digest) -> bool {
-        fs::read(self.blobs().join(digest.to_string())).is_ok_and(|blob| digest_of(&blob) == digest)
+        let blob = self.drive.read(&self.blobs().join(digest.to_string()));
+        blob.is_ok_and(|blob| digest_of(&blob) == digest)
     }
 
     pub fn keep_blob(&self, digest: Digest, blob: &[u8]) -> io::Result<()> {
-        put(&self.blobs(), &digest.to_string(), blob)
+        self.put(&self.blobs(), &digest.to_string(), blob)
     }
 
     /// Keeps a chunk, so that a transfer goes on after a power cut. Its digest is checked with the whole.
     pub fn stage(&self, digest: Digest, n: u32, chunk: &[u8]) -> io::Result<()> {
-        put(&self.staging(), &format!("{digest}.{n}"), chunk)
+        self.put(&self.staging(), &format!("{digest}.{n}"), chunk)
     }
 
     /// Every chunk of a blob that is there.
     pub fn staged(&self, digest: Digest, mut take: impl FnMut(u32, &[u8])) {
         let folder = self.staging();
         let prefix = format!("{digest}.");
-        for name in names(&folder) {
+        for name in self.drive.names(&folder) {
             let number = name.strip_prefix(&prefix).and_then(|number| number.parse::<u32>().ok());
             let path = folder.join(&name);
-            let is_short =
-                fs::metadata(&path).is_ok_and(|facts| facts.len() <= CHUNK_BYTES_MAX as u64);
+            let is_short = self.drive.len(&path).is_ok_and(|len| len <= CHUNK_BYTES_MAX as u64);
             if let Some(number) = number
                 && is_short
-                && let Ok(chunk) = fs::read(path)
+                && let Ok(chunk) = self.drive.read(&path)
             {
                 take(number, &chunk);
             }
@@ -124,18 +135,18 @@ impl Files {
     /// The chunks of a blob need not be kept any more.
     pub fn unstage(&self, digest: Digest) {
         let prefix = format!("{digest}.");
-        remove_where(&self.staging(), |name| name.starts_with(&prefix));
+        self.remove_where(&self.staging(), |name| name.starts_with(&prefix));
     }
 
     /// The trust file that came over MQTT.
     pub fn trust(&self) -> Option<Vec<u8>> {
         let path = self.root.join("trust");
-        let is_short = fs::metadata(&path).is_ok_and(|f| f.len() <= ENVELOPE_BYTES_MAX as u64);
-        if is_short { fs::read(path).ok() } else { None }
+        let is_short = self.drive.len(&path).is_ok_and(|len| len <= ENVELOPE_BYTES_MAX as u64);
+        if is_short { self.drive.read(&path).ok() } else { None }
     }
 
     pub fn keep_trust(&self, file: &[u8]) -> io::Result<()> {
-        put(&self.root, "trust", file)
+        self.put(&self.root, "trust", file)
     }
 
     /// Removes every other order and blob, and what was not finished.
@@ -143,12 +154,24 @@ impl Files {
         let is_other = |kept: &BTreeSet<Digest>, name: &str| {
             name.parse().map_or(true, |digest| !kept.contains(&digest))
         };
-        remove_where(&self.orders(), |name| is_other(releases, name));
-        remove_where(&self.blobs(), |name| is_other(blobs, name));
-        remove_where(&self.staging(), |name| {
+        self.remove_where(&self.orders(), |name| is_other(releases, name));
+        self.remove_where(&self.blobs(), |name| is_other(blobs, name));
+        self.remove_where(&self.staging(), |name| {
             let digest = name.split('.').next().unwrap_or_default();
             is_other(blobs, digest)
         });
+    }
+
+    fn put(&self, folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+        put(&*self.drive, folder, name, bytes)
+    }
+
+    fn remove_where(&self, folder: &Path, is_spare: impl Fn(&str) -> bool) {
+        for name in self.drive.names(folder).iter().filter(|name| is_spare(name)) {
+            if let Err(error) = self.drive.remove(&folder.join(name)) {
+                warn!(%error, "cannot remove {}", folder.join(name).display());
+            }
+        }
     }
 }
 
@@ -163,43 +186,16 @@ pub fn recall(envelope: &[u8], digest: Digest) -> Option<Opened> {
     Some(Opened { order, digest, signers })
 }
 
-fn names(folder: &Path) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
-    };
-    let mut names: Vec<String> =
-        entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    names.sort_unstable();
-    names
-}
-
-fn remove_where(folder: &Path, is_spare: impl Fn(&str) -> bool) {
-    for name in names(folder).iter().filter(|name| is_spare(name)) {
-        if let Err(error) = fs::remove_file(folder.join(name)) {
-            warn!(%error, "cannot remove {}", folder.join(name).display());
-        }
-    }
-}
-
 /// Writes a file so that it is whole or not there.
-pub(super) fn put(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn put(drive: &dyn Drive, folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let unfinished = folder.join(format!("{UNFINISHED}{name}"));
-    let written = write_synced(&unfinished, bytes)
-        .and_then(|()| fs::rename(&unfinished, folder.join(name)))
-        .and_then(|()| sync_folder(folder));
+    let written = drive
+        .write_synced(&unfinished, bytes)
+        .and_then(|()| drive.rename(&unfinished, &folder.join(name)))
+        .and_then(|()| drive.sync_folder(folder));
     if written.is_err() {
         // It may not even have been made.
-        fs::remove_file(&unfinished).ok();
+        drive.remove(&unfinished).ok();
     }
     written
-}
-
-fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }

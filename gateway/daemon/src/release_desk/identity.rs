@@ -4,9 +4,11 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tidegate_release::keys::{KeyFile, SecretKey};
 
+use super::drive::{Drive, RealDrive};
 use super::files::put;
 
 const KEY: &str = "gateway.key";
@@ -22,6 +24,7 @@ const BLOCK: u64 = 1_000;
 pub struct Identity {
     key: SecretKey,
     folder: PathBuf,
+    drive: Arc<dyn Drive>,
     next: u64,
     until: u64,
 }
@@ -45,15 +48,22 @@ impl Identity {
             Err(error) if error.kind() == io::ErrorKind::NotFound => (make(folder)?, None),
             Err(error) => return Err(error),
         };
-        let next = fs::read_to_string(folder.join(COUNTER)).ok();
-        let next = next.and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        Ok((Identity { key, folder: folder.to_owned(), next, until: next }, damage))
+        Ok((Identity::on(Arc::new(RealDrive), key, folder), damage))
+    }
+
+    /// With this key, and the counter that is in a folder.
+    pub fn on(drive: Arc<dyn Drive>, key: SecretKey, folder: &Path) -> Identity {
+        let next = drive.read(&folder.join(COUNTER)).ok();
+        let next = next.and_then(|bytes| String::from_utf8(bytes).ok()?.trim().parse().ok());
+        let next = next.unwrap_or(0);
+        Identity { key, folder: folder.to_owned(), drive, next, until: next }
     }
 
     /// One that lives as long as the process: for a disk that takes no key.
     pub fn passing(seed: [u8; 32], folder: &Path) -> Identity {
         let key = SecretKey::generate(seed);
-        Identity { key, folder: folder.to_owned(), next: 0, until: u64::MAX }
+        let drive = Arc::new(RealDrive);
+        Identity { key, folder: folder.to_owned(), drive, next: 0, until: u64::MAX }
     }
 
     pub fn key(&self) -> &SecretKey {
@@ -64,7 +74,7 @@ impl Identity {
     pub fn count(&mut self) -> u64 {
         if self.next >= self.until {
             let until = self.next.saturating_add(BLOCK);
-            match put(&self.folder, COUNTER, until.to_string().as_bytes()) {
+            match put(&*self.drive, &self.folder, COUNTER, until.to_string().as_bytes()) {
                 Ok(()) => self.until = until,
                 // Answers after the next start may count as old ones; better than none now.
                 Err(error) => tracing::warn!(%error, "the counter of answers cannot be written"),
@@ -94,6 +104,6 @@ fn make(folder: &Path) -> io::Result<SecretKey> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(key.to_plain_file().as_bytes())?;
     file.sync_all()?;
-    put(folder, PUBLIC, key.public().to_file().as_bytes())?;
+    put(&RealDrive, folder, PUBLIC, key.public().to_file().as_bytes())?;
     Ok(key)
 }
