@@ -123,6 +123,14 @@ impl Broker {
         keep(retained, message, properties, limits, counters, *now);
     }
 
+    /// Keeps an order or a trust file, or with an empty one forgets it: the core has looked at it, and what it refuses
+    /// does not take the place of what was good. Without the properties that it came with.
+    pub fn keep(&mut self, message: &Message) {
+        if !self.retained.set(message, &Properties::NONE, &self.limits, self.now) {
+            self.counters.drop(DropReason::RetainedFull);
+        }
+    }
+
     /// Publishes what a client that is gone left behind.
     pub(crate) fn publish_will(&mut self, client: &Arc<str>, will: &Will) {
         if will.topic.is_dollar() {
@@ -177,6 +185,12 @@ fn fan_out(
     }
 }
 
+/// Whether a topic is one of orders or trust files.
+fn waits_for_word(topic: &str) -> bool {
+    let rest = topic.strip_prefix("tidegate/1/").and_then(|rest| rest.split_once('/'));
+    rest.is_some_and(|(_, what)| what == "trust" || what.starts_with("release/"))
+}
+
 #[inline]
 fn keep(
     retained: &mut Retained,
@@ -186,9 +200,11 @@ fn keep(
     counters: &mut Counters,
     now: Timestamp,
 ) {
-    // Chunks of what is pushed: whoever pushes keeps them, and here they would take memory for nothing.
+    // Chunks of what is pushed: whoever pushes keeps them, and here they would take memory for nothing. Orders wait for
+    // the core's word: see [`Broker::keep`].
     let is_chunk = message.topic.as_str().starts_with("tidegate/1/blob/");
-    if message.retain && !is_chunk && !retained.set(message, properties, limits, now) {
+    let waits = waits_for_word(message.topic.as_str());
+    if message.retain && !is_chunk && !waits && !retained.set(message, properties, limits, now) {
         counters.drop(DropReason::RetainedFull);
     }
 }

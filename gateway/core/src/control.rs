@@ -1,14 +1,16 @@
 //! Control messages: which are for this gateway, and which are being examined.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::job::Ticket;
 use crate::message::Message;
-use crate::release::ExamineId;
+use crate::release::{Answer, ExamineId};
+use crate::time::Timestamp;
 use crate::topic::Filter;
 
 /// What control topics begin with.
@@ -20,15 +22,31 @@ const BYTES_MAX: usize = 128 * 1024;
 /// Answers that wait for upstream, one a topic. One more replaces the oldest.
 const TELLINGS_MAX: usize = 512;
 
+/// Times that an answer is tried to be signed, and what is between two of them: what fails is most likely the answer.
+const SIGN_TRIES_MAX: u8 = 3;
+const SIGN_AGAIN: Duration = Duration::from_secs(2);
+/// Answers that wait to be signed once more. One more takes the oldest one's place.
+const UNSIGNED_MAX: usize = 16;
+
 /// Who we are, in topics.
 #[derive(Debug, Default)]
 pub struct Control {
     /// The gateway's name and `group:` names; empty until the registry is there.
     targets: Vec<String>,
     next: u64,
-    under_way: BTreeMap<ExamineId, Option<Ticket>>,
+    under_way: BTreeMap<ExamineId, UnderWay>,
     /// What upstream has not acked, by topic, newest last.
     tellings: Vec<Arc<Message>>,
+    /// Answers that could not be signed, how often, and when they are tried again; soonest first.
+    unsigned: VecDeque<(Timestamp, u8, Answer)>,
+}
+
+/// A control message that is being examined.
+#[derive(Debug, Default)]
+pub struct UnderWay {
+    pub ticket: Option<Ticket>,
+    /// What the front door is to keep when nothing is wrong with it.
+    pub keep: Option<Arc<Message>>,
 }
 
 /// What is to be done with a control message.
@@ -46,6 +64,13 @@ impl Control {
     /// Whether a topic is one of Tidegate's own.
     pub fn is_control(topic: &str) -> bool {
         topic.starts_with(PREFIX)
+    }
+
+    /// Whether the front door keeps a message of this topic only when the core has found nothing wrong with it: what
+    /// is refused must not take the place of what was good.
+    pub fn waits_for_word(topic: &str) -> bool {
+        let rest = topic.strip_prefix(PREFIX).and_then(|rest| rest.split_once('/'));
+        rest.is_some_and(|(_, what)| what == "trust" || what.starts_with("release/"))
     }
 
     pub fn know(&mut self, gateway: &str, groups: &[String]) {
@@ -102,15 +127,44 @@ impl Control {
         }
     }
 
-    pub fn begin(&mut self, ticket: Option<Ticket>) -> ExamineId {
+    pub fn begin(&mut self, under_way: UnderWay) -> ExamineId {
         self.next += 1;
         let id = ExamineId(self.next);
-        self.under_way.insert(id, ticket);
+        self.under_way.insert(id, under_way);
         id
     }
 
-    pub fn end(&mut self, id: ExamineId) -> Option<Ticket> {
-        self.under_way.remove(&id).flatten()
+    pub fn end(&mut self, id: ExamineId) -> UnderWay {
+        self.under_way.remove(&id).unwrap_or_default()
+    }
+
+    /// An answer could not be signed. False: it has been tried often enough.
+    pub fn handle_unsigned(&mut self, now: Timestamp, answer: Answer, tries: u8) -> bool {
+        let tries = tries.saturating_add(1);
+        if tries >= SIGN_TRIES_MAX {
+            return false;
+        }
+        if self.unsigned.len() >= UNSIGNED_MAX {
+            self.unsigned.pop_front();
+        }
+        self.unsigned.push_back((now.after(SIGN_AGAIN), tries, answer));
+        true
+    }
+
+    /// Something newer is said about a handler: what could not be signed before is of no use.
+    pub fn forget_unsigned(&mut self, handler: &str) {
+        self.unsigned.retain(|(_, _, answer)| &*answer.handler != handler);
+    }
+
+    /// An answer that is to be tried again now, and how often it has been.
+    pub fn poll_unsigned(&mut self, now: Timestamp) -> Option<(Answer, u8)> {
+        let is_due = self.unsigned.front().is_some_and(|(due, ..)| *due <= now);
+        let first = if is_due { self.unsigned.pop_front() } else { None };
+        first.map(|(_, tries, answer)| (answer, tries))
+    }
+
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.unsigned.front().map(|(due, ..)| *due)
     }
 
     /// Keeps an answer until upstream has it.
@@ -135,6 +189,35 @@ impl Control {
 mod tests {
     use super::*;
 
+    fn begin(control: &mut Control, ticket: Ticket) -> ExamineId {
+        control.begin(UnderWay { ticket: Some(ticket), keep: None })
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_signed_is_tried_three_times() {
+        let mut control = Control::default();
+        let answer = |name: &str| Answer {
+            handler: Arc::from(name),
+            release: None,
+            version: String::new(),
+            stage: crate::release::Stage::Active,
+            figures: crate::release::Figures::default(),
+        };
+        assert!(control.handle_unsigned(Timestamp(0), answer("a"), 0));
+        assert_eq!(control.poll_unsigned(Timestamp(1_999)), None);
+        assert_eq!(control.poll_timeout(), Some(Timestamp(2_000)));
+        assert_eq!(control.poll_unsigned(Timestamp(2_000)), Some((answer("a"), 1)));
+        assert!(control.handle_unsigned(Timestamp(2_000), answer("a"), 1));
+        assert_eq!(control.poll_unsigned(Timestamp(4_000)), Some((answer("a"), 2)));
+        assert!(!control.handle_unsigned(Timestamp(4_000), answer("a"), 2), "that is enough");
+        assert_eq!(control.poll_timeout(), None);
+        assert!(control.handle_unsigned(Timestamp(0), answer("b"), 0));
+        control.forget_unsigned("b");
+        assert_eq!(control.poll_timeout(), None, "something newer was said");
+        (0..99).for_each(|_| assert!(control.handle_unsigned(Timestamp(0), answer("c"), 0)));
+        assert_eq!(control.unsigned.len(), UNSIGNED_MAX);
+    }
+
     #[test]
     fn only_what_is_for_us_is_examined() {
         let mut control = Control::default();
@@ -153,10 +236,10 @@ mod tests {
         check(&control, "tidegate/1/blob/00/0", BYTES_MAX + 1, Wanted::TooLarge);
         check(&control, "tidegate/2/gw-1/release/a", 1, Wanted::No);
         let ids: Vec<_> =
-            (0..EXAMINED_MAX).map(|n| control.begin(Some(Ticket(n as u64)))).collect();
+            (0..EXAMINED_MAX as u64).map(|n| begin(&mut control, Ticket(n))).collect();
         check(&control, "tidegate/1/blob/00/0", 1, Wanted::Full);
-        assert_eq!(control.end(ids[3]), Some(Ticket(3)));
-        assert_eq!(control.end(ids[3]), None);
+        assert_eq!(control.end(ids[3]).ticket, Some(Ticket(3)));
+        assert_eq!(control.end(ids[3]).ticket, None);
         check(&control, "tidegate/1/blob/00/0", 1, Wanted::Yes);
         assert_eq!(control.filters().len(), 10);
         assert_eq!(control.follows("tidegate/1/gw-1/follow/p"), Some("p"));

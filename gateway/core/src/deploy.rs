@@ -17,7 +17,7 @@ use crate::topic::Filter;
 pub struct HandlerCounters {
     pub events: u64,
     pub failed: u64,
-    /// Of these, stopped at the deadline.
+    /// Of the failed ones, those that missed their deadline.
     pub deadline_misses: u64,
     pub retried: u64,
     /// Failed without a run, because the handler was in quarantine.
@@ -69,7 +69,7 @@ impl Deployments {
         let p99_us = fuel_per_ms.map(|pace| p99_fuel.saturating_mul(1000).div_ceil(pace.max(1)));
         Figures {
             events: handler.counters.events,
-            failed: handler.counters.failed,
+            failed: handler.counters.failed - handler.counters.deadline_misses,
             deadline_misses: handler.counters.deadline_misses,
             fuel: handler.counters.fuel,
             p99_us: p99_us.unwrap_or(0),

@@ -8,7 +8,7 @@ use crate::job::{Failure, HandlerId, Job, LogLine};
 use crate::message::{AckTo, Message, SourceId};
 use crate::pins::PinWrite;
 use crate::record::{LossReason, Refusal, Sending};
-use crate::release::{Answer, ExamineId, Settled, Version};
+use crate::release::{Answer, Decision, ExamineId, Settled, Version};
 use crate::store::{Evict, Fetch};
 use crate::topic::{Filter, Topic};
 
@@ -34,10 +34,20 @@ pub enum Effect {
         topic: Topic,
         payload: Arc<[u8]>,
     },
-    /// Sign what the gateway says about a handler. Answered by [`crate::Input::Signed`].
-    Sign(Answer),
+    /// Sign what the gateway says about a handler, after it failed so often. Answered by [`crate::Input::Signed`] or
+    /// `Unsigned`.
+    Sign {
+        answer: Answer,
+        tries: u8,
+    },
+    /// Write a decision down in the audit log.
+    Note(Decision),
     /// An order has been followed: files that nothing refers to any more may go.
     Settle(Settled),
+    /// Keep this control message for whoever asks later, if the front door is ours: nothing is wrong with it.
+    Keep(Arc<Message>),
+    /// The foreign broker takes no retained messages: nothing is to be one, nor what still waits for it.
+    Unretain,
     /// Ask upstream for control messages, on this connection.
     ListenUpstream(Filter),
     /// Tell upstream, retained, what the gateway says.
@@ -87,6 +97,8 @@ pub enum Report {
     HandlerRejected { handler: HandlerId, name: String, reason: String },
     /// When a pushed release, or an order about one, has come a step further.
     Release(Answer),
+    /// When an answer cannot be signed, and will not be tried again.
+    Unsigned { handler: Arc<str>, reason: String },
     /// When no handler is started, because the daemon restarted so often in so short a time.
     SafeMode,
     /// When one event of a handler failed.
@@ -101,6 +113,8 @@ pub enum Report {
     Dropped { reason: DropReason, total: u64 },
     /// When the foreign broker is lost, and when it will be tried again.
     LocalLost { reason: String, retry_ms: u64 },
+    /// When the foreign broker hangs up at retained messages: from now on it gets none.
+    RetainedRefused,
     /// When upstream is lost, and when it will be tried again.
     UplinkLost { reason: String, retry_ms: u64 },
     /// When upstream is there again, and how many records wait.

@@ -30,6 +30,7 @@ use crate::time::Timestamp;
 
 mod durable;
 mod handlers;
+mod invokes;
 mod logs;
 mod messages;
 mod pins;
@@ -155,11 +156,18 @@ impl Gateway {
             Input::Examined { id, examined } => self.handle_examined(id, examined),
             Input::Signed { topic, payload, retain } => self.handle_signed(topic, payload, retain),
             Input::Pace { fuel_per_ms } => self.fuel_per_ms = Some(fuel_per_ms),
+            Input::Unsigned { answer, tries, reason } => {
+                self.handle_unsigned(now, answer, tries, reason);
+            }
             Input::Told(message) => self.control.told(&message),
             Input::Outcome(outcome) => self.handle_outcome(now, outcome),
             Input::LocalUp { session_present } => self.handle_local_up(now, session_present),
             Input::LocalDown { reason } => {
                 let wait = self.local.handle_down(now);
+                if self.local.take_refused() {
+                    self.report(Report::RetainedRefused);
+                    self.effects.push_back(Effect::Unretain);
+                }
                 let retry_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 self.report(Report::LocalLost { reason, retry_ms });
             }
@@ -198,6 +206,7 @@ impl Gateway {
         self.outbox.handle_timeout(now);
         self.schedule.handle_timeout(now);
         self.end_probations(now);
+        self.sign_again(now);
         self.pump_releases();
         if self.local.handle_timeout(now) {
             self.effects.push_back(Effect::ConnectLocal);
@@ -209,7 +218,8 @@ impl Gateway {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let lines = [self.schedule.poll_timeout(), self.local.poll_timeout()];
         let durable = [self.commits.poll_timeout(), self.outbox.poll_timeout()];
-        let durable = durable.into_iter().chain([self.releases.poll_timeout()]);
+        let durable =
+            durable.into_iter().chain([self.releases.poll_timeout(), self.control.poll_timeout()]);
         lines.into_iter().chain(durable).flatten().min()
     }
 

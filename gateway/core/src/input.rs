@@ -8,7 +8,7 @@ use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, SourceId};
 use crate::pins::PinId;
 use crate::record::Refusal;
-use crate::release::{Digest, ExamineId, Examined, Registered};
+use crate::release::{Answer, Digest, ExamineId, Examined, Registered};
 use crate::store::{Committed, Evicted, Fetched, Restored};
 use crate::time::WallTime;
 use crate::topic::Topic;
@@ -47,6 +47,8 @@ pub enum Input {
     Examined { id: ExamineId, examined: Examined },
     /// When an answer has been signed: what goes out, and whether brokers keep it.
     Signed { topic: Topic, payload: Arc<[u8]>, retain: bool },
+    /// When an answer could not be signed, and why; `tries` is the effect's.
+    Unsigned { answer: Answer, tries: u8, reason: String },
     /// When upstream has taken what the gateway says.
     Told(Arc<Message>),
     /// When the machine's pace has been measured: fuel that it uses in a millisecond.

@@ -8,9 +8,11 @@ use crate::message::Message;
 use crate::time::Timestamp;
 
 mod echo;
+mod keeping;
 mod link;
 
 use echo::Echo;
+use keeping::Keeping;
 use link::Link;
 pub use link::Sent;
 
@@ -29,11 +31,13 @@ pub struct Local {
     side: LocalSide,
     link: Link,
     echo: Echo,
+    keeping: Keeping,
 }
 
 impl Local {
     pub fn new(side: LocalSide, limits: &Limits, seed: u64) -> Local {
-        Local { side, link: Link::new(limits, seed), echo: Echo::new(limits.echoes_max) }
+        let (link, echo) = (Link::new(limits, seed), Echo::new(limits.echoes_max));
+        Local { side, link, echo, keeping: Keeping::default() }
     }
 
     /// Whether subscriptions can be made now.
@@ -48,11 +52,18 @@ impl Local {
 
     pub fn handle_up(&mut self, now: Timestamp) {
         self.link.handle_up(now);
+        self.keeping.handle_up(now);
     }
 
     /// The broker is gone. Returns the wait before the next try.
     pub fn handle_down(&mut self, now: Timestamp) -> Duration {
+        self.keeping.handle_down(now);
         self.link.handle_down(now)
+    }
+
+    /// Whether it has just turned out that the broker takes no retained messages.
+    pub fn take_refused(&mut self) -> bool {
+        self.keeping.take_refused()
     }
 
     /// Whether the broker is to be tried now.
@@ -68,21 +79,27 @@ impl Local {
     }
 
     /// What becomes of a handler's publish; `comes_back` when it wakes one of our handlers.
-    pub fn send(&mut self, message: Arc<Message>, comes_back: bool) -> Sent {
+    pub fn send(&mut self, now: Timestamp, message: Arc<Message>, comes_back: bool) -> Sent {
         match self.side {
             LocalSide::FrontDoor => Sent::Now(message),
             LocalSide::Broker => {
                 if comes_back {
                     self.echo.sent(&message);
                 }
-                self.link.send(message)
+                let sent = self.link.send(message);
+                if let Sent::Now(message) = &sent {
+                    self.keeping.handle_sent(now, message);
+                }
+                sent
             }
         }
     }
 
     /// What waited for the broker, oldest first.
-    pub fn poll_waiting(&mut self) -> Option<Arc<Message>> {
-        self.link.poll_waiting()
+    pub fn poll_waiting(&mut self, now: Timestamp) -> Option<Arc<Message>> {
+        let message = self.link.poll_waiting()?;
+        self.keeping.handle_sent(now, &message);
+        Some(message)
     }
 
     /// The handlers that an incoming message has passed through already.

@@ -236,6 +236,46 @@ impl Stage {
     }
 }
 
+/// What was decided, for the audit log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// When a release begins to run, for the first time.
+    Activated {
+        handler: Arc<str>,
+        digest: Digest,
+    },
+    /// When its probation is over, and it stays.
+    Passed {
+        handler: Arc<str>,
+        digest: Digest,
+    },
+    /// When it was taken back; none: what runs instead is configured, or nothing does.
+    RolledBack {
+        handler: Arc<str>,
+        digest: Digest,
+        to: Option<Digest>,
+        code: String,
+    },
+    /// When an order that was signed for us is not followed all the same.
+    Refused {
+        handler: Arc<str>,
+        digest: Digest,
+        code: String,
+    },
+    Removed {
+        handler: Arc<str>,
+        rank: Rank,
+    },
+    /// When an event that a person sent is run.
+    Invoked {
+        handler: Arc<str>,
+        rank: Rank,
+        is_dry: bool,
+    },
+    /// When no handler is started.
+    SafeMode,
+}
+
 /// What came of an event that a person sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invoked {
@@ -263,8 +303,8 @@ pub struct FailedEvent {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     pub events: u64,
+    /// Without those that missed their deadline.
     pub failed: u64,
-    /// Of these, stopped at the deadline.
     pub deadline_misses: u64,
     pub fuel: u64,
     /// 99th percentile of an event's time; 0 while the pace is not measured.

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use crate::job::{HandlerId, Invoke};
 use crate::manifest::Manifest;
 use crate::message::Message;
-use crate::release::{Answer, Digest, FailedEvent, Rank, Refusal, Release};
+use crate::release::{Answer, Decision, Digest, FailedEvent, Rank, Refusal, Release};
 use crate::release::{Settled, Stage, Version};
 use crate::time::Timestamp;
 
@@ -92,6 +92,7 @@ pub enum Ask {
         /// It was not said before.
         is_news: bool,
     },
+    Note(Decision),
     Settle(Settled),
 }
 
@@ -318,6 +319,8 @@ impl Releases {
             Then::Switch(version) => self.switch(&name, version, Why::Offered),
             Then::Load(version) => self.load(&name, version, Why::Started { on_trial: true }),
             Then::Reject { release, version, refusal } => {
+                let (handler, code) = (Arc::clone(&name), refusal.code.clone());
+                self.note(Decision::Refused { handler, digest: release.1, code });
                 self.say(&name, Some(release), version, Stage::Rejected(refusal));
                 self.settle(&name);
             }
@@ -325,6 +328,8 @@ impl Releases {
                 entry.running = None;
                 self.asks.push_back(Ask::Undeploy { handler: entry.id });
                 let release = entry.row.as_ref().map(|row| row.highest);
+                let rank = release.map(|(rank, _)| rank).unwrap_or_default();
+                self.note(Decision::Removed { handler: Arc::clone(&name), rank });
                 self.say(&name, release, String::new(), Stage::Removed);
                 self.settle(&name);
             }
@@ -358,6 +363,10 @@ impl Releases {
         entry.running = Some(version.clone());
         self.trials.remove(&handler);
         let on_trial = matches!(&why, Why::Offered | Why::Started { on_trial: true });
+        if let (Version::Pushed(release), Why::Offered) = (&version, &why) {
+            let (handler, digest) = (Arc::clone(&name), release.digest);
+            self.note(Decision::Activated { handler, digest });
+        }
         match (&version, why) {
             (Version::Pushed(release), _) if on_trial => {
                 let trial = Trial::new(release.probation, now);
@@ -370,6 +379,7 @@ impl Releases {
                 self.say_of(&name, &version, stage);
             }
             (_, Why::TakenBack { broken, refusal, last }) => {
+                self.note_taken_back(&name, &broken, version.digest(), &refusal);
                 let (release, version) =
                     ((broken.rank, broken.digest), broken.manifest.version.clone());
                 self.say(&name, Some(release), version, Stage::RolledBack { refusal, last });

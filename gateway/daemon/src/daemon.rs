@@ -63,7 +63,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut tables = opened.tables;
     let registry = release_opening::take_registry(&mut tables);
     let OpenedReleases { desk, registered, blobs } =
-        release_opening::open(&settings, registry, seed)?;
+        release_opening::open(&settings, registry, seed, clock)?;
     runner.set_blobs(blobs);
     runner.set_pins(board.pin_names());
     tables.into_iter().for_each(|state| runner.restore(state));
@@ -90,7 +90,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         spawn_local(control.serve(listener));
         file
     });
-    let releases = ReleaseDriver::start(desk);
+    let releases = ReleaseDriver::start(desk, clock);
     let pins = PinDriver::start(&board.pins, clock);
     let drivers = Drivers { threads, store, uplink, releases, pins };
     let heartbeat = Heartbeat::new(&service);

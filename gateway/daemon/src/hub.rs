@@ -24,6 +24,8 @@ use crate::runner::{Done, Runner};
 pub enum ToBroker {
     Connect,
     Subscribe(Filter),
+    /// Nothing is to be retained from now on, nor what still waits.
+    Unretain,
     Publish(Arc<Message>),
     Ack(AckTo),
 }
@@ -236,7 +238,20 @@ impl Hub {
             Effect::Examine { id, topic, payload } => {
                 self.releases.push_back(ToReleases::Examine { id, topic, payload });
             }
-            Effect::Sign(answer) => self.releases.push_back(ToReleases::Sign(answer)),
+            Effect::Sign { answer, tries } => {
+                self.releases.push_back(ToReleases::Sign { answer, tries });
+            }
+            Effect::Keep(message) => {
+                if let Local::FrontDoor(broker) = &mut self.local {
+                    broker.keep(&message);
+                }
+            }
+            Effect::Unretain => {
+                if let Local::Broker(queue) = &mut self.local {
+                    queue.push_back(ToBroker::Unretain);
+                }
+            }
+            Effect::Note(decision) => self.releases.push_back(ToReleases::Note(decision)),
             Effect::Settle(settled) => self.releases.push_back(ToReleases::Settle(settled)),
             Effect::ListenUpstream(filter) => self.uplink.push_back(ToUplink::Listen(filter)),
             Effect::TellUpstream(message) => self.uplink.push_back(ToUplink::Tell(message)),

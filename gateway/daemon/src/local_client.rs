@@ -1,14 +1,14 @@
 //! The local side when a broker is there already: one rumqttc client with a kept session and manual acks.
 //! It connects when the core says so; messages go in as they come, what the core asks for goes out after a turn.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::{
     AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, Incoming, MqttOptions,
-    Publish, TlsConfiguration, Transport,
+    Publish, Request, TlsConfiguration, Transport,
 };
 use tidegate_config::BrokerSettings;
 use tidegate_core::message::{AckTo, QoS, SourceId};
@@ -39,6 +39,8 @@ pub struct LocalClient {
     connect: Notify,
     /// What the full request channel did not take.
     stuck: RefCell<Option<ToBroker>>,
+    /// The broker takes no retained messages.
+    unretained: Cell<bool>,
 }
 
 /// Where the broker is and who we are to it.
@@ -81,7 +83,8 @@ impl LocalClient {
         events.network_options.set_tcp_nodelay(true);
         events.network_options.set_connection_timeout(CONNECT_TIMEOUT.as_secs());
         let (connect, stuck) = (Notify::new(), RefCell::new(None));
-        (Rc::new(LocalClient { client, connect, stuck }), events)
+        let unretained = Cell::new(false);
+        (Rc::new(LocalClient { client, connect, stuck, unretained }), events)
     }
 
     /// Connects when the core asks, and brings what the broker delivers to the core, for ever.
@@ -89,6 +92,9 @@ impl LocalClient {
         let source: Arc<str> = Arc::from("");
         loop {
             self.connect.notified().await;
+            if self.unretained.get() {
+                unretain(&mut events);
+            }
             let error = loop {
                 match events.poll().await {
                     Ok(Event::Incoming(incoming)) => self.handle(incoming, &source, &shell),
@@ -168,6 +174,10 @@ impl LocalClient {
                 self.connect.notify_one();
                 Ok(())
             }
+            ToBroker::Unretain => {
+                self.unretained.set(true);
+                Ok(())
+            }
             ToBroker::Subscribe(filter) => {
                 self.client.try_subscribe(filter.as_str(), rumqttc::QoS::AtLeastOnce)
             }
@@ -179,7 +189,7 @@ impl LocalClient {
                 self.client.try_publish(
                     message.topic.as_str(),
                     qos,
-                    message.retain,
+                    message.retain && !self.unretained.get(),
                     &*message.payload,
                 )
             }
@@ -193,6 +203,15 @@ impl LocalClient {
             *self.stuck.borrow_mut() = Some(request);
         }
         sent.is_ok()
+    }
+}
+
+/// What the client would say again.
+fn unretain(events: &mut EventLoop) {
+    for request in &mut events.pending {
+        if let Request::Publish(publish) = request {
+            publish.retain = false;
+        }
     }
 }
 

@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use tidegate_core::Input;
 use tidegate_core::limits::Caps;
 use tidegate_core::pins::Pins;
 use tidegate_core::release::{self as core, ExamineId, Examined, Refusal, Settled};
 use tidegate_core::topic::Topic;
+use tidegate_core::{Input, Timestamp};
+use tidegate_release::audit::What as Noted;
 use tidegate_release::chunks::Reassembly;
-use tidegate_release::hash::Digest;
+use tidegate_release::hash::{Digest, digest_of};
 use tidegate_release::manifest::{Blob, Install, What};
 use tidegate_release::name::Name;
 use tidegate_release::open::{self, Me, Opened};
@@ -23,6 +24,7 @@ use tidegate_release::trust::Trust;
 use tracing::{error, warn};
 
 mod answers;
+mod audit;
 mod files;
 mod identity;
 mod judging;
@@ -30,6 +32,7 @@ mod manifest;
 mod transfer;
 mod trust;
 
+pub use audit::{Audit, When};
 pub use files::{Files, recall};
 pub use identity::Identity;
 pub use manifest::release;
@@ -42,7 +45,8 @@ const WANTED_MAX: usize = 3;
 #[derive(Debug)]
 pub enum ToReleases {
     Examine { id: ExamineId, topic: Topic, payload: Arc<[u8]> },
-    Sign(core::Answer),
+    Sign { answer: core::Answer, tries: u8 },
+    Note(core::Decision),
     Settle(Settled),
 }
 
@@ -69,6 +73,9 @@ struct Wanted {
 pub struct Desk {
     files: Files,
     identity: Identity,
+    audit: Audit,
+    /// When the desk was asked last.
+    when: When,
     caps: Caps,
     pins: Arc<Pins>,
     trust: Option<Trust>,
@@ -95,11 +102,13 @@ pub struct Setting {
 }
 
 impl Desk {
-    pub fn new(files: Files, identity: Identity, setting: Setting) -> Desk {
+    pub fn new(files: Files, identity: Identity, audit: Audit, setting: Setting) -> Desk {
         let Setting { gateway, groups, caps, pins, trust } = setting;
         Desk {
             files,
             identity,
+            audit,
+            when: When::default(),
             caps,
             pins,
             trust,
@@ -146,7 +155,12 @@ impl Desk {
     }
 
     /// Goes on with what had come before the power went. Once, when all handlers are known.
-    pub fn resume(&mut self) {
+    pub fn resume(&mut self, when: When) {
+        self.when = when;
+        if let Some(trust) = &self.trust {
+            let (version, key_epoch) = (trust.version(), trust.key_epoch());
+            self.audit.note_trust(when, version, key_epoch, trust.file());
+        }
         for digest in self.files.releases() {
             if self.is_kept(digest) {
                 continue;
@@ -182,15 +196,55 @@ impl Desk {
         self.said.pop_front()
     }
 
-    pub fn take(&mut self, what: ToReleases) {
+    pub fn take(&mut self, when: When, what: ToReleases) {
+        self.when = when;
         match what {
             ToReleases::Examine { id, topic, payload } => {
                 let examined = self.examine(topic.as_str(), &payload);
+                if let Examined::Refused { handler, refusal } = &examined {
+                    let handler = handler.as_ref().and_then(|name| Name::new(name).ok());
+                    self.note_refused(handler, &payload, &refusal.code);
+                }
                 self.say(id, examined);
             }
-            ToReleases::Sign(answer) => self.sign(&answer),
+            ToReleases::Sign { answer, tries } => self.sign(answer, tries),
+            ToReleases::Note(decision) => {
+                if let Some(what) = audit::decided(&decision) {
+                    self.audit.note(when, what);
+                }
+            }
             ToReleases::Settle(settled) => self.settle(&settled),
         }
+    }
+
+    fn note_refused(&mut self, handler: Option<Name>, bytes: &[u8], code: &str) {
+        let (digest, code) = (digest_of(bytes), code.to_owned());
+        self.audit.note_refused(self.when, Noted::Refused { handler, digest, code });
+    }
+
+    fn note_accepted(&mut self, opened: &Opened) {
+        let order = &opened.order;
+        let version = match &order.what {
+            What::Install(install) => Some(install.version.clone()),
+            What::Remove | What::Invoke(_) => None,
+        };
+        let (handler, rank) = (order.handler.clone(), order.rank);
+        let (digest, signers) = (opened.digest, opened.signers.clone());
+        self.audit.note(self.when, Noted::Accepted { handler, rank, digest, version, signers });
+    }
+
+    /// When [`Desk::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.audit.poll_timeout()
+    }
+
+    pub fn handle_timeout(&mut self, when: When) {
+        self.audit.handle_timeout(when);
+    }
+
+    /// The daemon stops.
+    pub fn stop(&mut self, when: When) {
+        self.audit.stop(when);
     }
 
     /// Whether one more warning is worth a line: the first ones, then fewer and fewer.
@@ -284,11 +338,18 @@ impl Desk {
         self.files.tidy(&releases, &blobs);
     }
 
-    fn sign(&mut self, answer: &core::Answer) {
-        let signed = answers::answer(answer, &self.gateway, self.identity.count())
-            .and_then(|answer| Some((answer.sign(self.identity.key()).ok()?, answer.handler)));
-        let Some((payload, handler)) = signed else {
-            return error!(handler = %answer.handler, "an answer cannot be signed");
+    fn sign(&mut self, answer: core::Answer, tries: u8) {
+        let signed = answers::answer(&answer, &self.gateway, self.identity.count())
+            .ok_or_else(|| "its handler has a name that cannot be pushed".to_owned())
+            .and_then(|signed| match signed.sign(self.identity.key()) {
+                Ok(payload) => Ok((payload, signed.handler)),
+                Err(error) => Err(error.to_string()),
+            });
+        let (payload, handler) = match signed {
+            Ok(signed) => signed,
+            Err(reason) => {
+                return self.said.push_back(Input::Unsigned { answer, tries, reason });
+            }
         };
         let gateway = self.gateway.clone();
         let (topic, retain) = match &answer.stage {

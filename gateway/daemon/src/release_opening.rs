@@ -18,7 +18,8 @@ use tidegate_release::name::Name;
 use tidegate_release::trust::{Rotated, Trust};
 use tracing::{error, info, warn};
 
-use crate::release_desk::{Desk, Files, Identity, Setting, recall, release};
+use crate::clock::Clock;
+use crate::release_desk::{Audit, Desk, Files, Identity, Setting, When, recall, release};
 
 /// What is there for pushed handlers.
 pub struct OpenedReleases {
@@ -42,6 +43,7 @@ pub fn open(
     settings: &Settings,
     registry: Option<StateChange>,
     seed: u64,
+    clock: Clock,
 ) -> anyhow::Result<OpenedReleases> {
     let data_dir = &settings.data_dir;
     let files = Files::at(data_dir);
@@ -66,6 +68,8 @@ pub fn open(
         ),
         None => info!("no trust file: pushes are refused ([trust] file)"),
     }
+    let when = When { now: clock.timestamp(), wall: clock.wall() };
+    let audit = trust.as_ref().map_or_else(Audit::none, |_| Audit::open(data_dir, when));
     let name = |text: &str| Name::new(text).map_err(|error| anyhow::anyhow!("{text:?} {error}"));
     let groups: BTreeSet<Name> =
         settings.groups.iter().map(|group| name(group)).collect::<Result<_, _>>()?;
@@ -73,7 +77,7 @@ pub fn open(
     let is_trusting = trust.is_some();
     let setting = Setting { gateway: name(&settings.id)?, groups, caps, pins, trust };
     let blobs = files.blobs();
-    let mut desk = Desk::new(files.clone(), identity, setting);
+    let mut desk = Desk::new(files.clone(), identity, audit, setting);
     let mut registered = Registered {
         gateway: is_trusting.then(|| settings.id.clone()),
         groups: settings.groups.clone(),

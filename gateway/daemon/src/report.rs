@@ -56,6 +56,14 @@ impl Reporter {
                     tell_release(&answer);
                 }
             }
+            Report::Unsigned { handler, reason } => {
+                if self.may_tell(now, RELEASES, Kind::Release) {
+                    error!(
+                        handler = &*handler,
+                        reason, "an answer cannot be signed, and nobody hears it"
+                    );
+                }
+            }
             Report::SafeMode => {
                 error!(
                     "the daemon restarted so often that no handler is started; records go on, pushes are taken (gateway.restarts_max)"
@@ -91,6 +99,11 @@ impl Reporter {
             }
             Report::LocalLost { reason, retry_ms } => {
                 warn!(reason, retry_ms, "the local broker is not there; trying again");
+            }
+            Report::RetainedRefused => {
+                warn!(
+                    "the local broker hangs up at retained messages; from now on it gets none: who pushes must listen while answers are said"
+                );
             }
             Report::UplinkLost { reason, retry_ms } => {
                 warn!(reason, retry_ms, "upstream is not there; records wait, trying again");

@@ -6,7 +6,7 @@ use tidegate_journal::Faults;
 
 use super::books;
 use super::handlers::NAMES;
-use super::troubles::Harm;
+use super::troubles::{Harm, Trouble};
 use super::world::{DEVICES, World};
 
 /// Quiet turns in which everything must drain.
@@ -17,6 +17,8 @@ impl World<'_> {
     pub(super) fn drain(&mut self) -> Result<(), String> {
         self.upstream.set_away(false);
         self.climate.cuts_one_in = 0;
+        // A start that is under way must not find one more.
+        self.climate.trouble = Trouble::None;
         self.set_faults(Faults::default());
         for _ in 0..QUIET {
             for number in 0..DEVICES {

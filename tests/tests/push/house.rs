@@ -60,6 +60,14 @@ impl House {
         House::start_at(&Local::Broker(address), address, Some(broker), &[], "")
     }
 
+    /// A daemon behind a broker, without anybody who has heard its key. The folder holds the trust file.
+    pub fn daemon_behind(broker: &Mosquitto) -> (Daemon, Scratch) {
+        let (trust, path) = trust_file(&Fleet::new(1));
+        let more = format!("\n[trust]\nfile = {path:?}\n");
+        let local = Local::Broker(broker.address);
+        (Daemon::spawn_with(&local, &[], &Placement::default(), &more), trust)
+    }
+
     fn start_at(
         local: &Local,
         address: SocketAddr,

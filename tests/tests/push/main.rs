@@ -1,5 +1,6 @@
 //! Handlers pushed over MQTT into the real daemon.
 
+mod audit;
 mod cuts;
 mod desk;
 mod house;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tidegate_release::hash::digest_of;
 use tidegate_release::manifest::What;
+use tidegate_tests::mosquitto::Mosquitto;
+use tidegate_tests::mqtt::Client;
 use tidegate_tests::pusher::{Fleet, gateway, name};
 
 use crate::house::{GATEWAY, House, says};
@@ -141,4 +143,67 @@ fn a_revoked_key_and_an_old_epoch_end() {
     let envelope = next.sign(&order);
     house.pusher.push(&order, &envelope, &[&handler.module]);
     house.pusher.wait_for("2", "probation");
+}
+
+#[test]
+fn what_is_refused_does_not_take_the_place_of_the_good_one() {
+    let mut house = House::start();
+    let handler = says("p", "one");
+    let order = house.order(&handler, "1");
+    let good = house.fleet.sign(&order);
+    house.pusher.push(&order, &good, &[&handler.module]);
+    house.pusher.wait_for("1", "probation");
+    let stranger = Fleet::new(2).sign(&order);
+    house.pusher.send_order(&order, &stranger);
+    house.pusher.wait_for_code("unknown-key");
+    let topic = format!("tidegate/1/{GATEWAY}/release/p");
+    let retained = |house: &House, topic: &str| {
+        let mut client = Client::connect(house.address, "late").expect("a broker");
+        client.subscribe(topic, 1).expect("a subscription");
+        let message = client.message(Duration::from_millis(500)).expect("a connection");
+        message.map(|message| message.payload)
+    };
+    assert_eq!(retained(&house, &topic), Some(good), "whoever comes later finds the good one");
+    // A trust file that nobody trusted signed is not there either; one for somebody else is no business of ours.
+    house.pusher.keep(&format!("tidegate/1/{GATEWAY}/trust"), &Fleet::new(2).trust());
+    house.pusher.keep("tidegate/1/gw-02/release/p", b"whatever");
+    house.send("in", 1);
+    assert_eq!(retained(&house, &format!("tidegate/1/{GATEWAY}/trust")), None);
+    assert_eq!(retained(&house, "tidegate/1/gw-02/release/p").as_deref(), Some(&b"whatever"[..]));
+    // An empty one takes it away, as ever.
+    house.pusher.keep(&topic, b"");
+    house.send("in", 1);
+    assert_eq!(retained(&house, &topic), None);
+}
+
+#[test]
+fn behind_a_broker_that_keeps_nothing_answers_come_unkept() {
+    let broker = Mosquitto::start_set(|_| "retain_available false\n".to_owned());
+    let mut listener = Client::connect(broker.address, "listener").expect("a broker");
+    listener.subscribe(&format!("tidegate/1/{GATEWAY}/#"), 1).expect("a subscription");
+    let (daemon, _trust) = House::daemon_behind(&broker);
+    let key = listener.message(Duration::from_secs(20)).expect("a connection").expect("the key");
+    assert!(key.topic.ends_with("/key"), "{}", key.topic);
+    let told = daemon.process.wait_for_line(&["hangs up at retained"], Duration::from_secs(5));
+    assert!(told.is_some(), "it says so");
+    // It stays connected from now on, whatever it says.
+    let lost = || {
+        let words = ["the local broker is not there"];
+        daemon.process.wait_for_lines(&words, usize::MAX, Duration::ZERO).len()
+    };
+    let before = lost();
+    let mut stranger = Client::connect(broker.address, "stranger").expect("a broker");
+    for _ in 0..3 {
+        let topic = format!("tidegate/1/{GATEWAY}/release/p");
+        stranger.publish_acked(&topic, b"no order").expect("a connection");
+        let end = std::time::Instant::now() + Duration::from_secs(5);
+        loop {
+            let message = listener.message(Duration::from_secs(5)).expect("a connection");
+            if message.is_some_and(|message| message.topic.ends_with("/handler/p")) {
+                break;
+            }
+            assert!(std::time::Instant::now() < end, "no answer");
+        }
+    }
+    assert_eq!(lost(), before);
 }

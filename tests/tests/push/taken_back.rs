@@ -72,6 +72,19 @@ fn time_is_a_bound() {
 }
 
 #[test]
+fn missed_deadlines_are_told_apart_from_failures() {
+    let mut house = House::start();
+    let endless = Handler::new("p", "in", handlers::guest("(loop $l (br $l)) (i32.const 0)"));
+    let endless = Handler { fuel: 10_000_000, deadline_ms: 5, ..endless };
+    let lenient = Probation { events: 2, deadline_misses_max: 9, failed_per_mille_max: 0, ..SHORT };
+    push_bounded(&mut house, &endless, "1", lenient);
+    house.pusher.wait_for("1", "probation");
+    house.send("in", 2);
+    let answer = house.pusher.wait_for("1", "active");
+    assert_eq!((answer.figures.deadline_misses, answer.figures.failed), (2, 0));
+}
+
+#[test]
 fn a_module_that_does_not_load_changes_nothing() {
     let mut house = with_a_good_one();
     let broken = Handler { module: b"\0asm\x01\0\0\0no".to_vec(), ..says("p", "two") };

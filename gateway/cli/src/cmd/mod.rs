@@ -1,6 +1,7 @@
 //! One file a command. A command reads its own arguments, prints its result to standard output and
 //! everything else to standard error.
 
+pub mod audit;
 pub mod board;
 pub mod build;
 pub mod demo;
@@ -44,6 +45,7 @@ pub const COMMANDS: &[Command] = &[
     push::COMMAND,
     status::COMMAND,
     history::COMMAND,
+    audit::COMMAND,
     rollback::COMMAND,
     remove::COMMAND,
     logs::COMMAND,

@@ -30,7 +30,7 @@ impl Gateway {
             }
         }
         self.subscribe();
-        while let Some(message) = self.local.poll_waiting() {
+        while let Some(message) = self.local.poll_waiting(now) {
             self.effects.push_back(Effect::Publish(message));
         }
     }
@@ -145,7 +145,7 @@ impl Gateway {
         });
         let inside = self.local.routes_inside();
         let comes_back = !inside && self.routes.wakes_any(message.topic.as_str());
-        match self.local.send(Arc::clone(&message), comes_back) {
+        match self.local.send(self.now, Arc::clone(&message), comes_back) {
             Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),
             Sent::Waits => {}
             Sent::Dropped => self.count_drop(DropReason::LocalDown),

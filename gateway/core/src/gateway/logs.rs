@@ -42,7 +42,7 @@ impl Gateway {
             hops: 0,
             mark: None,
         });
-        match self.local.send(Arc::clone(&message), false) {
+        match self.local.send(self.now, Arc::clone(&message), false) {
             Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),
             Sent::Waits | Sent::Dropped => {}
         }

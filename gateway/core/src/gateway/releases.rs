@@ -1,20 +1,18 @@
 //! Releases: control messages in, answers out, and what a line goes through when it changes hands.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::Gateway;
 use crate::commit::{Change, Value};
-use crate::control::{Control, Wanted};
+use crate::control::{Control, UnderWay, Wanted};
 use crate::effect::{DropReason, Effect, Report};
-use crate::job::{Event, EventOutcome, Failure, HandlerId, Invoke, Outcome, Verdict};
+use crate::job::{Failure, HandlerId, Outcome, Verdict};
 use crate::local::Sent;
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, QoS};
-use crate::release::{Answer, ExamineId, Examined, Invoked, Refusal, Registered, Stage, Version};
-use crate::releases::{Ask, Configured, Judged, REGISTRY, told};
-use crate::schedule::Phase;
+use crate::release::{Answer, Decision, ExamineId, Examined, Refusal, Registered, Stage, Version};
+use crate::releases::{Ask, Configured, Judged, REGISTRY};
 use crate::time::Timestamp;
 use crate::topic::Topic;
 
@@ -34,7 +32,10 @@ impl Gateway {
         }
         let refused = match self.control.wants(message.topic.as_str(), message.bytes()) {
             Wanted::Yes => None,
-            Wanted::No => return self.effects.extend(ack.map(Effect::Ack)),
+            Wanted::No => {
+                self.keep(self.kept(message));
+                return self.effects.extend(ack.map(Effect::Ack));
+            }
             Wanted::Full => Some(DropReason::Unexamined),
             Wanted::TooLarge => Some(DropReason::TooLarge),
         };
@@ -43,9 +44,19 @@ impl Gateway {
             return self.effects.extend(ack.map(Effect::Ack));
         }
         let ticket = self.intake.open(ack, 1, message.mark);
-        let id = self.control.begin(ticket);
-        let Message { topic, payload, .. } = message;
+        let (topic, payload) = (message.topic.clone(), Arc::clone(&message.payload));
+        let id = self.control.begin(UnderWay { ticket, keep: self.kept(message) });
         self.effects.push_back(Effect::Examine { id, topic, payload });
+    }
+
+    /// What the front door is to keep of a control message: it waits for our word.
+    fn kept(&self, message: Message) -> Option<Arc<Message>> {
+        let is_ours = self.local.routes_inside() && message.retain;
+        (is_ours && Control::waits_for_word(message.topic.as_str())).then(|| Arc::new(message))
+    }
+
+    fn keep(&mut self, message: Option<Arc<Message>>) {
+        self.effects.extend(message.map(Effect::Keep));
     }
 
     pub(super) fn handle_from_upstream(&mut self, topic: Topic, payload: Arc<[u8]>) {
@@ -66,7 +77,10 @@ impl Gateway {
     }
 
     pub(super) fn handle_examined(&mut self, id: ExamineId, examined: Examined) {
-        let ticket = self.control.end(id);
+        let UnderWay { ticket, keep } = self.control.end(id);
+        if !matches!(examined, Examined::Refused { .. }) {
+            self.keep(keep);
+        }
         match examined {
             Examined::Nothing => {}
             Examined::Refused { handler, refusal } => {
@@ -93,6 +107,9 @@ impl Gateway {
                     let handler = Arc::from(release.manifest.name.as_str());
                     let order = Some((release.rank, release.digest));
                     let refusal = Refusal::new("over-budget", reason);
+                    let (named, code) = (Arc::clone(&handler), refusal.code.clone());
+                    let digest = release.digest;
+                    self.releases.note(Decision::Refused { handler: named, digest, code });
                     self.releases.answer(handler, order, Stage::Rejected(refusal));
                 }
             },
@@ -174,6 +191,11 @@ impl Gateway {
                 Ask::Undeploy { handler } => self.when_idle(handler, Pending::Undeploy),
                 Ask::Invoke { handler, message, invoke } => self.invoke(handler, message, invoke),
                 Ask::Answer { handler, answer, is_news } => self.answer(handler, answer, is_news),
+                Ask::Note(decision) => {
+                    if self.control.is_known() {
+                        self.effects.push_back(Effect::Note(decision));
+                    }
+                }
                 Ask::Settle(settled) => self.effects.push_back(Effect::Settle(settled)),
             }
         }
@@ -253,7 +275,28 @@ impl Gateway {
             _ => {}
         }
         if self.control.is_known() {
-            self.effects.push_back(Effect::Sign(answer));
+            self.control.forget_unsigned(&answer.handler);
+            self.effects.push_back(Effect::Sign { answer, tries: 0 });
+        }
+    }
+
+    pub(super) fn handle_unsigned(
+        &mut self,
+        now: Timestamp,
+        answer: Answer,
+        tries: u8,
+        reason: String,
+    ) {
+        let handler = Arc::clone(&answer.handler);
+        if !self.control.handle_unsigned(now, answer, tries) {
+            self.report(Report::Unsigned { handler, reason });
+        }
+    }
+
+    /// Answers that could not be signed before.
+    pub(super) fn sign_again(&mut self, now: Timestamp) {
+        while let Some((answer, tries)) = self.control.poll_unsigned(now) {
+            self.effects.push_back(Effect::Sign { answer, tries });
         }
     }
 
@@ -270,7 +313,7 @@ impl Gateway {
             hops: 0,
             mark: None,
         });
-        match self.local.send(Arc::clone(&message), false) {
+        match self.local.send(self.now, Arc::clone(&message), false) {
             Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),
             Sent::Waits => {}
             Sent::Dropped => self.count_drop(DropReason::LocalDown),
@@ -333,53 +376,6 @@ impl Gateway {
         let figures = self.deployments.figures(handler, self.fuel_per_ms);
         let judged = self.releases.judge(handler, None, &figures);
         self.releases.handle_judged(handler, judged);
-    }
-
-    /// An event that a person sends, at the end of the line like any other.
-    fn invoke(&mut self, handler: HandlerId, message: Message, invoke: Invoke) {
-        if matches!(self.schedule.phase(handler), Some(Phase::Quarantined(_))) {
-            return self.tell_skipped(handler, invoke);
-        }
-        let message = Arc::new(message);
-        self.intake.take(&message);
-        let id = self.schedule.next_event_id();
-        let (ticket, invoke) = (None, Some(invoke));
-        let event = Event { id, message, ticket, attempt: 0, first: false, invoke };
-        self.schedule.push(handler, event);
-    }
-
-    /// A person's event found its handler in quarantine.
-    pub(super) fn tell_skipped(&mut self, handler: HandlerId, invoke: Invoke) {
-        let verdict = Verdict::Failed(Failure::Quarantined);
-        self.tell_invoked(handler, invoke, &EventOutcome { verdict, ..EventOutcome::default() });
-    }
-
-    /// Tells what came of an event that a person sent. A dry one leaves nothing else behind.
-    pub(super) fn tell_invoked(
-        &mut self,
-        handler: HandlerId,
-        invoke: Invoke,
-        result: &EventOutcome,
-    ) {
-        let Some(name) = self.deployments.name(handler).cloned() else {
-            return;
-        };
-        let failed = match &result.verdict {
-            Verdict::Done => None,
-            Verdict::Retry => Some(String::from("it asked for a retry")),
-            Verdict::Failed(failure) => Some(told(failure)),
-        };
-        let sends = result.sends.iter();
-        let invoked = Invoked {
-            invoke,
-            fuel: result.fuel_used,
-            publishes: result.publishes.clone(),
-            sends: sends.map(|s| (self.stream_name(s.stream), Arc::clone(&s.payload))).collect(),
-            pins: self.pin_names(&result.pins),
-            writes: u32::try_from(result.writes.len()).unwrap_or(u32::MAX),
-            failed,
-        };
-        self.releases.answer(name, None, Stage::Invoked(Box::new(invoked)));
     }
 
     /// Probations whose time is over.

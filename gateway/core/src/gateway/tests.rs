@@ -164,7 +164,10 @@ impl Bench {
             Effect::Report(Report::HandlerReleased { .. }) => "released".to_string(),
             Effect::Report(_) | Effect::Switch { .. } | Effect::Undeploy { .. } => return None,
             Effect::Examine { .. }
-            | Effect::Sign(_)
+            | Effect::Sign { .. }
+            | Effect::Keep(_)
+            | Effect::Unretain
+            | Effect::Note(_)
             | Effect::Settle(_)
             | Effect::ListenUpstream(_)
             | Effect::TellUpstream(_) => unreachable!("releases.rs has the tests of these"),

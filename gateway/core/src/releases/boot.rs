@@ -8,7 +8,7 @@ use super::starts::Starts;
 use super::{Ask, Doing, Releases, TRIES_MAX, Then, Why};
 use crate::job::HandlerId;
 use crate::manifest::Manifest;
-use crate::release::{Refusal, Registered, RegisteredHandler, Stage, Version};
+use crate::release::{Decision, Refusal, Registered, RegisteredHandler, Stage, Version};
 use crate::releases::row::RowPhase;
 
 /// The key of the row of starts: no handler can be named so.
@@ -33,6 +33,9 @@ impl Releases {
         if registered.restarts_max > 0 {
             self.starts = Some(starts);
             self.record_starts(starts);
+        }
+        if self.safe {
+            self.note(Decision::SafeMode);
         }
         for handler in registered.handlers {
             self.start(handler);
@@ -88,6 +91,8 @@ impl Releases {
             let text =
                 format!("the files of the release {digest} are damaged or missing; push it again");
             let refusal = Refusal::new("damaged", text);
+            let (handler_name, code) = (Arc::clone(&name), refusal.code.clone());
+            self.note(Decision::Refused { handler: handler_name, digest, code });
             self.say(&name, highest, String::new(), Stage::Rejected(refusal));
             if let Some(version) = fallback {
                 self.asks.push_back(Ask::Place { handler, version: version.clone() });

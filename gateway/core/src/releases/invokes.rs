@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use super::{Ask, Releases};
 use crate::job::Invoke;
 use crate::message::Message;
-use crate::release::{Digest, Rank, Refusal, Row, RowPhase, Stage};
+use crate::release::{Decision, Digest, Rank, Refusal, Row, RowPhase, Stage};
 
 /// In front of a handler's name in the registry: how far its invokes are. No handler can be named so.
 pub const INVOKES: &str = "invoke/";
@@ -38,6 +38,8 @@ impl Releases {
             self.answer(name, Some((rank, digest)), Stage::Rejected(refusal));
             return false;
         }
+        let is_dry = invoke.is_dry;
+        self.note(Decision::Invoked { handler: Arc::clone(&name), rank, is_dry });
         let row = Row { phase: RowPhase::None, ..Row::first((rank, digest)) }.encode();
         self.version += 1;
         let (key, version) = (Arc::from(format!("{INVOKES}{name}")), self.version);

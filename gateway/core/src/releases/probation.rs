@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use super::trial::{Judged, Trial};
 use super::{Ask, Releases, Why};
 use crate::job::{Event, Failure, HandlerId};
-use crate::release::{FailedEvent, Figures, Refusal, RowPhase, Stage, Version};
+use crate::release::{Decision, FailedEvent, Figures, Refusal, RowPhase, Stage, Version};
 use crate::time::Timestamp;
 
 impl Releases {
@@ -41,6 +41,9 @@ impl Releases {
                 self.trials.remove(&handler);
                 self.asks.push_back(Ask::Passed { handler });
                 self.record(&name);
+                if let Some(digest) = version.as_ref().and_then(Version::digest) {
+                    self.note(Decision::Passed { handler: Arc::clone(&name), digest });
+                }
                 if let Some(version) = version {
                     self.say_of(&name, &version, Stage::Active);
                 }
@@ -112,6 +115,7 @@ impl Releases {
         entry.running = None;
         self.asks.push_back(Ask::Undeploy { handler: entry.id });
         if let Why::TakenBack { broken, refusal, last } = why {
+            self.note_taken_back(name, &broken, None, &refusal);
             let (release, version) =
                 ((broken.rank, broken.digest), broken.manifest.version.clone());
             self.say(name, Some(release), version, Stage::RolledBack { refusal, last });

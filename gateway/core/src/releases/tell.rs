@@ -4,7 +4,8 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::{ASKED_MS, Ask, Entry, Releases};
-use crate::release::{Answer, Digest, Figures, Rank, Settled, Stage, Version};
+use crate::release::{Answer, Decision, Digest, Figures, Rank, Refusal, Release};
+use crate::release::{Settled, Stage, Version};
 use crate::time::Timestamp;
 
 impl Releases {
@@ -30,6 +31,22 @@ impl Releases {
         let answer = Answer { handler, release, version, stage, figures: Figures::default() };
         entry.said = Some(answer.clone());
         self.asks.push_back(Ask::Answer { handler: Some(entry.id), answer, is_news: true });
+    }
+
+    /// For the audit log.
+    pub fn note(&mut self, decision: Decision) {
+        self.asks.push_back(Ask::Note(decision));
+    }
+
+    pub(super) fn note_taken_back(
+        &mut self,
+        name: &Arc<str>,
+        broken: &Release,
+        to: Option<Digest>,
+        refusal: &Refusal,
+    ) {
+        let (handler, code) = (Arc::clone(name), refusal.code.clone());
+        self.note(Decision::RolledBack { handler, digest: broken.digest, to, code });
     }
 
     /// Whatever was under way is done: files may go, and the next order has its turn.

@@ -74,6 +74,7 @@ impl Desk {
                     return cannot_write(&handler, &error);
                 }
                 self.turn_ratchet(&handler, rank, digest);
+                self.note_accepted(&opened);
                 let (handler, rank) = (handler.as_str().into(), manifest::rank(rank));
                 Examined::Remove { handler, rank, digest: core::Digest(digest.0) }
             }

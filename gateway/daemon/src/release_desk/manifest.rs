@@ -21,6 +21,10 @@ pub fn rank(rank: ratchet::Rank) -> Rank {
     Rank { key_epoch: rank.key_epoch, seq: rank.seq }
 }
 
+pub fn signed_rank(rank: Rank) -> ratchet::Rank {
+    ratchet::Rank { key_epoch: rank.key_epoch, seq: rank.seq }
+}
+
 /// Whether the board allows it, before any of its bytes are taken in.
 pub fn check(handler: &Name, install: &Install, caps: &Caps) -> Result<(), Refusal> {
     manifest(handler, install)?;

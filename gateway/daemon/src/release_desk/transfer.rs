@@ -96,6 +96,7 @@ impl Desk {
             return None;
         };
         self.turn_ratchet(&opened.order.handler, opened.order.rank, opened.digest);
+        self.note_accepted(opened);
         Some(match manifest::release(opened, install, &self.caps) {
             Ok(release) => Examined::Install { release: Arc::new(release) },
             Err(refusal) => refused(Some(&opened.order.handler), refusal),

@@ -1,11 +1,11 @@
 //! Trust files that come over MQTT.
 
-use tidegate_core::release::Examined;
+use tidegate_core::release::{Examined, Refusal};
 use tidegate_release::open;
 use tidegate_release::trust::Rotated;
 use tracing::{error, info, warn};
 
-use super::Desk;
+use super::{Desk, refused};
 
 impl Desk {
     pub(super) fn take_trust(&mut self, bytes: &[u8]) -> Examined {
@@ -24,14 +24,22 @@ impl Desk {
                     key_epoch = next.key_epoch(),
                     "a new trust file holds"
                 );
+                let (version, key_epoch) = (next.version(), next.key_epoch());
+                self.audit.note_trust(self.when, version, key_epoch, next.file());
                 self.trust = Some(next);
                 self.drop_untrusted();
             }
-            Ok(Rotated::Same | Rotated::Older) => {}
-            Err(error) if self.may_warn() => {
-                warn!(%error, code = error.code(), "a trust file was refused");
+            Ok(Rotated::Same) => {}
+            Ok(Rotated::Older) => {
+                let text = "a newer trust file holds; sign the next one on top of that";
+                return refused(None, Refusal::new("older-trust", text));
             }
-            Err(_) => {}
+            Err(error) => {
+                if self.may_warn() {
+                    warn!(%error, code = error.code(), "a trust file was refused");
+                }
+                return refused(None, Refusal::new(error.code(), error.to_string()));
+            }
         }
         Examined::Nothing
     }

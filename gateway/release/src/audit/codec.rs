@@ -55,13 +55,16 @@ impl What {
                 }
                 signers.truncate(SIGNATURES_MAX);
             }
-            What::Refused { code, .. } | What::RolledBack { code, .. } => cut(code, CODE_BYTES_MAX),
+            What::Refused { code, .. }
+            | What::RolledBack { code, .. }
+            | What::MoreRefused { code, .. } => cut(code, CODE_BYTES_MAX),
             What::Activated { .. }
             | What::Passed { .. }
             | What::Removed { .. }
             | What::Invoked { .. }
             | What::Trusted { .. }
-            | What::SafeMode => {}
+            | What::SafeMode
+            | What::Gap { .. } => {}
         }
         self
     }
@@ -102,6 +105,12 @@ impl What {
                 writer.array(4).uint(8u8).uint(*version).uint(*key_epoch).bytes(&digest.0);
             }
             What::SafeMode => drop(writer.array(1).uint(9u8)),
+            What::Gap { entries, bytes } => {
+                writer.array(3).uint(10u8).uint(*entries).uint(*bytes);
+            }
+            What::MoreRefused { count, code } => {
+                writer.array(3).uint(11u8).uint(*count).text(code);
+            }
         }
     }
 
@@ -143,7 +152,11 @@ impl What {
                 digest: read_digest(reader)?,
             },
             (9, 1) => What::SafeMode,
-            (1..=9, _) => return Err(Flaw::Kind { at }),
+            (10, 3) => What::Gap { entries: reader.u64()?, bytes: reader.u64()? },
+            (11, 3) => {
+                What::MoreRefused { count: reader.u64()?, code: reader.string_of(CODE_BYTES_MAX)? }
+            }
+            (1..=11, _) => return Err(Flaw::Kind { at }),
             _ => return Err(Flaw::Value { at: value_at, is: kind }),
         })
     }

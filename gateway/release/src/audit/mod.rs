@@ -13,8 +13,11 @@
 //!      | [7, handler, key epoch, seq, is dry (bool)]                                            invoked
 //!      | [8, version, key epoch, digest]                                                        trusted
 //!      | [9]                                                                                    safe mode
+//!      | [10, entries, bytes]                                                                   gap
+//!      | [11, count, code of the last]                                                          more refused
 //! ```
-//! The digest of an entry is the SHA-256 of these bytes.
+//! The digest of an entry is the SHA-256 of these bytes. A gateway keeps them in two files of its data folder, the
+//! newer one [`FILE`], each entry behind its length: [`frames`].
 
 use std::collections::VecDeque;
 
@@ -24,6 +27,14 @@ use crate::name::Name;
 use crate::ratchet::Rank;
 
 mod codec;
+pub mod frames;
+
+/// The entries since the last time that there were too many.
+pub const FILE: &str = "audit.log";
+/// Those before; what is older is gone.
+pub const FILE_BEFORE: &str = "audit.log.old";
+/// Longest of either file: some thousand decisions in both, and months with a busy fleet.
+pub const FILE_BYTES_MAX: u64 = 128 * 1024;
 
 /// Longest entry.
 pub const ENTRY_BYTES_MAX: usize = 1024;
@@ -67,6 +78,10 @@ pub enum What {
     Trusted { version: u64, key_epoch: u32, digest: Digest },
     /// When the daemon started without handlers.
     SafeMode,
+    /// When entries could not be written, or what stood here could not be read again: a power cut tore it.
+    Gap { entries: u64, bytes: u64 },
+    /// When so many refusals were only counted, because there were too many to write each down; why the last one was.
+    MoreRefused { count: u64, code: String },
 }
 
 /// A log of at most so many entries; the oldest go.
@@ -114,6 +129,12 @@ impl Log {
     /// An empty log of at most `max` entries, one at least.
     pub fn new(max: usize) -> Log {
         Log { entries: VecDeque::new(), max: max.max(1), counter: 0, head: Digest([0; 32]) }
+    }
+
+    /// A log that goes on behind this entry, whatever was before it.
+    pub fn behind(last: Entry, max: usize) -> Log {
+        let (counter, head) = (last.counter, last.digest());
+        Log { entries: VecDeque::from([last]), max: max.max(1), counter, head }
     }
 
     /// A log from entries that were kept, the oldest first.

@@ -26,6 +26,8 @@ fn all() -> Vec<What> {
         What::Invoked { handler: h(), rank, is_dry: true },
         What::Trusted { version: 9, key_epoch: 3, digest },
         What::SafeMode,
+        What::Gap { entries: 2, bytes: 70 },
+        What::MoreRefused { count: 9_000, code: code() },
     ]
 }
 
@@ -116,12 +118,12 @@ fn entries_that_are_left_out_or_cut_off_are_told() {
 fn the_oldest_go_and_the_chain_goes_on() {
     let log = log(5);
     let kept = entries(&log);
-    assert_eq!(kept.iter().map(|entry| entry.counter).collect::<Vec<_>>(), [8, 9, 10, 11, 12]);
+    assert_eq!(kept.iter().map(|entry| entry.counter).collect::<Vec<_>>(), [10, 11, 12, 13, 14]);
     assert_eq!(verify_to(&kept, log.head()), Ok(()));
     let mut again = Log::restore(kept.clone(), 5).expect("it fits");
     assert_eq!(again, log);
     again.append(0, What::SafeMode);
-    assert_eq!(again.head().0, 13);
+    assert_eq!(again.head().0, 15);
     assert_eq!(verify(&entries(&again)), Ok(()));
     let shorter = Log::restore(kept.clone(), 2).expect("it fits");
     assert_eq!((shorter.entries().len(), shorter.head()), (2, log.head()));
@@ -158,4 +160,33 @@ fn what_is_too_long_is_cut_so_that_every_entry_is_read_back() {
     };
     assert_eq!((version.len(), signers.len()), (64, 8));
     assert!(matches!(&second.what, What::Refused { code, .. } if code.len() == 47));
+}
+
+#[test]
+fn a_log_goes_on_behind_its_last_entry() {
+    let before = log(100);
+    let mut entries = entries(&before);
+    let mut after = Log::behind(entries[entries.len() - 1].clone(), 1);
+    assert_eq!(after.head(), before.head());
+    entries.push(after.append(5, What::Gap { entries: 0, bytes: 3 }).clone());
+    assert_eq!(verify_to(&entries, after.head()), Ok(()));
+}
+
+#[test]
+fn a_file_is_read_up_to_where_it_was_torn() {
+    let entries = entries(&log(100));
+    let mut file = Vec::new();
+    let mut ends = vec![0];
+    for entry in &entries {
+        file.extend(frames::frame(entry));
+        ends.push(file.len());
+    }
+    for len in 0..=file.len() {
+        let read = frames::read(&file[..len]);
+        let whole = ends.iter().rposition(|end| *end <= len).expect("0 is one");
+        assert_eq!(read.bytes, ends[whole], "cut to {len}");
+        assert_eq!(read.entries, entries[..whole]);
+    }
+    file[ends[3] + 2] ^= 0xff;
+    assert_eq!(frames::read(&file).entries, entries[..3]);
 }

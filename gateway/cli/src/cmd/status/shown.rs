@@ -87,8 +87,8 @@ pub(super) fn lines(known: &[&Known]) -> String {
 pub(super) fn table(known: &[&Known], now_s: u64) -> String {
     let mut rows = vec![
         [
-            "gateway", "handler", "version", "digest", "phase", "events", "failed", "fuel", "p99",
-            "memory", "heard",
+            "gateway", "handler", "version", "digest", "phase", "events", "failed", "late", "fuel",
+            "p99", "memory", "heard",
         ]
         .map(str::to_owned),
     ];
@@ -104,6 +104,7 @@ pub(super) fn table(known: &[&Known], now_s: u64) -> String {
             phase(&answer.stage),
             count(figures.events as f64),
             count(figures.failed as f64),
+            count(figures.deadline_misses as f64),
             count(figures.fuel as f64),
             if figures.p99_us == 0 { "-".to_owned() } else { format!("{} us", figures.p99_us) },
             format!("{} KiB", figures.memory_kib),
@@ -188,7 +189,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[1].split_whitespace().collect::<Vec<_>>().join(" "),
-            "gw-01 overheat 0.2.0 abababababab probation 3/10, 2 s 12,000 0 9 - 64 KiB now"
+            "gw-01 overheat 0.2.0 abababababab probation 3/10, 2 s 12,000 0 0 9 - 64 KiB now"
         );
         assert!(lines[2].ends_with("over 5 min ago"), "{text}");
         assert_eq!(lines[3], "gw-01 overheat: rejected (older): push again");

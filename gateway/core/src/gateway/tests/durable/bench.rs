@@ -262,7 +262,10 @@ impl Bench {
             | Effect::Switch { .. }
             | Effect::Undeploy { .. }
             | Effect::Examine { .. }
-            | Effect::Sign(_)
+            | Effect::Sign { .. }
+            | Effect::Keep(_)
+            | Effect::Unretain
+            | Effect::Note(_)
             | Effect::Settle(_)
             | Effect::ListenUpstream(_)
             | Effect::TellUpstream(_)
