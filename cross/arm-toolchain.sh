@@ -64,7 +64,7 @@ standard_library() {
 }
 
 # gcc of that name, for everything.
-gcc() {
+with_gcc() {
     if ! have "$1-gcc"; then
         say "there is no $1-gcc here (on Debian: apt-get install $2)"
         exit 1
@@ -86,7 +86,7 @@ find_zig() {
 }
 
 # $1: zig's name for the target; $2: the processor. Two small programs stand for compiler and archiver.
-zig() {
+with_zig() {
     find_zig
     cc=$cache/$target-cc
     cat >"$cc.new" <<EOF
@@ -119,20 +119,20 @@ mkdir -p "$cache"
 case $target in
 aarch64-unknown-linux-gnu | aarch64-unknown-linux-musl)
     standard_library
-    gcc aarch64-linux-gnu gcc-aarch64-linux-gnu
+    with_gcc aarch64-linux-gnu gcc-aarch64-linux-gnu
     ;;
 armv7-unknown-linux-gnueabihf)
     standard_library
-    gcc arm-linux-gnueabihf gcc-arm-linux-gnueabihf
+    with_gcc arm-linux-gnueabihf gcc-arm-linux-gnueabihf
     ;;
 arm-unknown-linux-gnueabihf)
     standard_library
     # The C library of Raspberry Pi OS 11, the oldest that is still looked after.
-    zig arm-linux-gnueabihf.2.31 arm1176jzf_s
+    with_zig arm-linux-gnueabihf.2.31 arm1176jzf_s
     ;;
 arm-unknown-linux-musleabihf)
     standard_library
-    zig arm-linux-musleabihf arm1176jzf_s
+    with_zig arm-linux-musleabihf arm1176jzf_s
     # zig's start files and C library, not those that rustup's target would bring.
     echo "TIDEGATE_RUSTFLAGS=-Clink-self-contained=no"
     ;;
