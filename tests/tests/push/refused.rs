@@ -1,6 +1,6 @@
 //! What is refused, and what does not even get an answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate_release::hash::digest_of;
 use tidegate_release::manifest::What;
@@ -172,8 +172,10 @@ fn what_is_refused_does_not_take_the_place_of_the_good_one() {
     assert_eq!(retained(&house, "tidegate/1/gw-02/release/p").as_deref(), Some(&b"whatever"[..]));
     // An empty one takes it away, as ever.
     house.pusher.keep(&topic, b"");
-    house.send("in", 1);
-    assert_eq!(retained(&house, &topic), None);
+    let end = Instant::now() + Duration::from_secs(5);
+    while retained(&house, &topic).is_some() {
+        assert!(Instant::now() < end, "it is still there");
+    }
 }
 
 #[test]
@@ -196,13 +198,13 @@ fn behind_a_broker_that_keeps_nothing_answers_come_unkept() {
     for _ in 0..3 {
         let topic = format!("tidegate/1/{GATEWAY}/release/p");
         stranger.publish_acked(&topic, b"no order").expect("a connection");
-        let end = std::time::Instant::now() + Duration::from_secs(5);
+        let end = Instant::now() + Duration::from_secs(5);
         loop {
             let message = listener.message(Duration::from_secs(5)).expect("a connection");
             if message.is_some_and(|message| message.topic.ends_with("/handler/p")) {
                 break;
             }
-            assert!(std::time::Instant::now() < end, "no answer");
+            assert!(Instant::now() < end, "no answer");
         }
     }
     assert_eq!(lost(), before);
