@@ -159,7 +159,7 @@ fn step(world: &mut World<'_>, turn: usize) -> Result<(), String> {
             world.connect(number);
         }
     }
-    if turn % MESSAGE_TURNS == 0 {
+    if turn.is_multiple_of(MESSAGE_TURNS) {
         world.devices[1 + turn / MESSAGE_TURNS % (DEVICES - 1)].publish(b's', 1);
     }
     let before = reactions(world);
