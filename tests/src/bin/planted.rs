@@ -19,7 +19,7 @@ fn main() -> ExitCode {
 mod planted {
     use std::process::ExitCode;
 
-    use tidegate_tests::simulation::{Folders, every_cut, run, run_pushing};
+    use tidegate_tests::simulation::{Folders, every_cut, run};
 
     const SEEDS: u64 = 30;
     /// Bugs of the store and the journal show in fewer seeds: they need a cut at the right place.
@@ -77,10 +77,13 @@ mod planted {
     /// In how many seeds a bug is found, and how it shows first. It stops when it has been found often enough.
     fn look(folders: &Folders, bug: Option<Bug>) -> (u64, u64, String) {
         plant(bug);
+        // The script looks for these.
+        if is_of_releases(bug) {
+            return (0, 0, String::new());
+        }
         let most = if matches!(bug, Some(Bug::Core(_)) | None) { SEEDS } else { SEEDS_BELOW };
         let (mut found, mut seeds, mut first) = (0, 0, None);
         while seeds < most && (seeds < SEEDS || found == 0) {
-            let run = if is_of_releases(bug) { run_pushing } else { run };
             let what = match std::panic::catch_unwind(|| run(folders, seeds, STEPS)) {
                 Ok(Ok(_)) => None,
                 Ok(Err(violation)) => Some(violation.to_string()),
@@ -111,7 +114,8 @@ mod planted {
         std::panic::set_hook(Box::new(|_| {}));
         let folders = Folders::write();
         let mut fine = true;
-        for bug in all() {
+        let only = std::env::args().nth(1).unwrap_or_default();
+        for bug in all().filter(|bug| format!("{bug:?}").contains(&only)) {
             let (found, seeds, first) = look(&folders, Some(bug));
             let name = format!("{bug:?}");
             let is_elsewhere = ELSEWHERE.contains(&name.as_str());
