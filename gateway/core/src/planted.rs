@@ -39,14 +39,8 @@ pub enum Bug {
     SwitchBeforeRatchet,
     /// When a start believes that no order was ever accepted.
     RatchetForgotten,
-    /// When a start on probation is not counted before it.
-    TriesNotCounted,
-    /// When a line changes hands while a job of it runs.
-    SwitchInMidLine,
     /// When the event that broke a release is not given to the one before.
     BrokenEventLost,
-    /// When what is bad is not written down as taken back.
-    TakenBackNotKept,
 }
 
 impl Bug {
@@ -67,21 +61,12 @@ impl Bug {
         Bug::WindowForgotten,
         Bug::SwitchBeforeRatchet,
         Bug::RatchetForgotten,
-        Bug::TriesNotCounted,
-        Bug::SwitchInMidLine,
         Bug::BrokenEventLost,
-        Bug::TakenBackNotKept,
     ];
 
     /// Those of pushed releases.
-    pub const OF_RELEASES: &[Bug] = &[
-        Bug::SwitchBeforeRatchet,
-        Bug::RatchetForgotten,
-        Bug::TriesNotCounted,
-        Bug::SwitchInMidLine,
-        Bug::BrokenEventLost,
-        Bug::TakenBackNotKept,
-    ];
+    pub const OF_RELEASES: &[Bug] =
+        &[Bug::SwitchBeforeRatchet, Bug::RatchetForgotten, Bug::BrokenEventLost];
 }
 
 /// The number of the bug that is on; `usize::MAX` is none.

@@ -5,7 +5,6 @@ use alloc::sync::Arc;
 use super::trial::{Judged, Trial};
 use super::{Ask, Releases, Why};
 use crate::job::{Event, Failure, HandlerId};
-use crate::planted::{Bug, planted};
 use crate::release::{Decision, FailedEvent, Figures, Refusal, RowPhase, Stage, Version};
 use crate::time::Timestamp;
 
@@ -87,9 +86,7 @@ impl Releases {
         }
         let fallback = entry.fallback();
         entry.previous = None;
-        if !planted(Bug::TakenBackNotKept) {
-            self.record(name);
-        }
+        self.record(name);
         let why = Why::TakenBack { broken, refusal, last };
         match fallback {
             Some(version) => self.load(name, version, why),
