@@ -183,8 +183,18 @@ fn bad_lines_name_their_number() {
 fn a_plan_needs_a_board_and_numbers() {
     let dir = folder("plan-wrong");
     refused(&["plan", "--rate", "1", "--bytes", "1"], &dir, 64, &["--board is missing", "dev"]);
-    refused(&["plan", "--board", "pico"], &dir, 78, &["no board \"pico\"", "built in: beaglebone-black"]);
-    refused(&["plan", "--board", "dve"], &dir, 78, &["did you mean \"dev\"", "Built in: beaglebone-black"]);
+    refused(
+        &["plan", "--board", "pico"],
+        &dir,
+        78,
+        &["no board \"pico\"", "built in: beaglebone-black"],
+    );
+    refused(
+        &["plan", "--board", "dve"],
+        &dir,
+        78,
+        &["did you mean \"dev\"", "Built in: beaglebone-black"],
+    );
     refused(&["plan", "--board", "no/file.toml"], &dir, 78, &["no/file.toml"]);
     let numbers = ["plan", "--board", "dev", "--bytes", "200"];
     refused(&numbers, &dir, 64, &["--rate is missing"]);
