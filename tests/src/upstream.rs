@@ -71,8 +71,10 @@ pub struct Upstream {
 impl Upstream {
     /// Starts one on a free port.
     pub fn start(mood: Mood) -> Upstream {
-        let address = ports::free();
-        let listener = TcpListener::bind(address).expect("the port is free");
+        // Somebody else may take the port between two looks.
+        let listener = (0..10).find_map(|_| TcpListener::bind(ports::free()).ok());
+        let listener = listener.expect("one of ten free ports stays free");
+        let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared::default());
         shared.lock().mood = Some(mood);
         let serving = Arc::clone(&shared);
