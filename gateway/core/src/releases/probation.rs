@@ -3,9 +3,9 @@
 use alloc::sync::Arc;
 
 use super::trial::{Judged, Trial};
-use super::{Ask, Releases, Why};
+use super::{Ask, Doing, Order, Releases, Then, Why};
 use crate::job::{Event, Failure, HandlerId};
-use crate::release::{Decision, FailedEvent, Figures, Refusal, RowPhase, Stage, Version};
+use crate::release::{Decision, FailedEvent, Figures, Refusal, Release, RowPhase, Stage, Version};
 use crate::time::Timestamp;
 
 impl Releases {
@@ -66,14 +66,24 @@ impl Releases {
         let Some(entry) = self.names.get_mut(name) else {
             return;
         };
-        self.trials.remove(&entry.id);
-        self.asks.push_back(Ask::Hold { handler: entry.id });
+        let handler = entry.id;
+        self.trials.remove(&handler);
+        if let Some(Version::Pushed(broken)) = &version
+            && self.is_overtaken(name)
+        {
+            return self.pass_over(name, broken, refusal, last);
+        }
+        self.asks.push_back(Ask::Hold { handler });
         let Some(Version::Pushed(broken)) = version else {
             // What is configured has nothing behind it.
             let version = version.map(|version| version.manifest().version.clone());
-            self.asks.push_back(Ask::Undeploy { handler: entry.id });
+            self.asks.push_back(Ask::Undeploy { handler });
             let version = version.unwrap_or_default();
             return self.say(name, None, version, Stage::Rejected(refusal));
+        };
+        self.keep_newer(name);
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
         };
         if let Some(row) = &mut entry.row {
             row.refuse(broken.digest);
@@ -91,6 +101,51 @@ impl Releases {
         match fallback {
             Some(version) => self.load(name, version, why),
             None => self.give_up(name, why),
+        }
+    }
+
+    /// Whether a newer release, durable already, takes the line over as soon as its job ends.
+    fn is_overtaken(&self, name: &Arc<str>) -> bool {
+        let doing = self.names.get(name).map(|entry| &entry.doing);
+        matches!(doing, Some(Doing::Switching { why: Why::Offered, .. }))
+    }
+
+    /// What has broken its word is replaced by a newer one anyway: it is refused from now on, and that is all.
+    fn pass_over(
+        &mut self,
+        name: &Arc<str>,
+        broken: &Arc<Release>,
+        refusal: Refusal,
+        last: Option<FailedEvent>,
+    ) {
+        if let Some(row) = self.names.get_mut(name).and_then(|entry| entry.row.as_mut()) {
+            row.refuse(broken.digest);
+        }
+        self.record(name);
+        self.note_taken_back(name, broken, None, &refusal);
+        let (release, version) = ((broken.rank, broken.digest), broken.manifest.version.clone());
+        self.say(name, Some(release), version, Stage::RolledBack { refusal, last });
+    }
+
+    /// A newer release that was under way begins again when the one before has its line back; one that was being
+    /// refused is told so.
+    fn keep_newer(&mut self, name: &Arc<str>) {
+        let Some(entry) = self.names.get_mut(name) else {
+            return;
+        };
+        match core::mem::replace(&mut entry.doing, Doing::Nothing) {
+            Doing::Loading { version: Version::Pushed(release), why: Why::Offered }
+            | Doing::Recording { then: Then::Switch(Version::Pushed(release)), .. } => {
+                entry.next.get_or_insert(Order::Install(release));
+            }
+            Doing::Recording { then: Then::Reject { release, version, refusal }, .. } => {
+                self.say(name, Some(release), version, Stage::Rejected(refusal));
+            }
+            // What is removed is not on probation any more, and nothing else has a newer release.
+            Doing::Nothing
+            | Doing::Loading { .. }
+            | Doing::Recording { then: Then::Switch(_) | Then::Load(_) | Then::Remove, .. }
+            | Doing::Switching { .. } => {}
         }
     }
 

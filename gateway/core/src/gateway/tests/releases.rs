@@ -11,6 +11,7 @@ use crate::release::{
 };
 use crate::store::Committed;
 
+mod newer;
 mod noted;
 
 use noted::noted;
