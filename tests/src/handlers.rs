@@ -116,6 +116,22 @@ pub fn guest_with(fields: &str, body: &str) -> Vec<u8> {
     ))
 }
 
+/// A module with a custom section more: bytes that nobody reads. The name has less than 128 bytes.
+pub fn with_section(module: &[u8], name: &str, bytes: impl Iterator<Item = u8>) -> Vec<u8> {
+    let mut section = vec![name.len() as u8];
+    section.extend(name.bytes().chain(bytes));
+    let mut module = module.to_vec();
+    module.push(0);
+    let mut len = section.len();
+    while len > 0x7f {
+        module.push((len & 0x7f) as u8 | 0x80);
+        len >>= 7;
+    }
+    module.push(len as u8);
+    module.extend(section);
+    module
+}
+
 /// The imports of [`guest`].
 pub const IMPORTS: &str = r#"
   (import "tidegate1" "publish" (func $publish (param i32 i32 i32 i32 i32) (result i32)))

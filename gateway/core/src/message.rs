@@ -49,6 +49,14 @@ pub struct Message {
 }
 
 impl Message {
+    /// One that begins here: QoS 0, not retained, through no handler yet.
+    pub fn own(topic: Topic, payload: Arc<[u8]>, source: Arc<str>, at: WallTime) -> Message {
+        let qos = QoS::AtMostOnce;
+        Message { topic, payload, qos, retain: false, dup: false, source, at, hops: 0, mark: None }
+    }
+}
+
+impl Message {
     /// Bytes of topic and payload: what a waiting message costs.
     pub fn bytes(&self) -> usize {
         self.topic.as_str().len() + self.payload.len()

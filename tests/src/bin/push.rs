@@ -64,20 +64,12 @@ struct Bench {
 fn echo(bytes: usize, seq: u64) -> Handler {
     let mut handler = handlers::echo("p", "in", "out", 0);
     let len = bytes.saturating_sub(handler.module.len()).max(16);
-    let mut section = vec![1, b'p'];
     let mut noise = seq | 1;
-    section.extend((0..len).map(|_| {
+    let section = (0..len).map(|_| {
         noise = noise.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
         (noise >> 56) as u8
-    }));
-    handler.module.push(0);
-    let mut len = section.len();
-    while len > 0x7f {
-        handler.module.push((len & 0x7f) as u8 | 0x80);
-        len >>= 7;
-    }
-    handler.module.push(len as u8);
-    handler.module.extend(section);
+    });
+    handler.module = handlers::with_section(&handler.module, "p", section);
     handler
 }
 

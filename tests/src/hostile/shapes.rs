@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Fate::{Contained, Refused};
 use super::Hostile;
-use crate::handlers::{guest_with, wasm};
+use crate::handlers::{guest_with, wasm, with_section};
 
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
     text.write_fmt(line).expect("a String takes all");
@@ -167,16 +167,6 @@ fn stack(values: usize) -> Vec<u8> {
 
 /// A good handler with a custom section of this many bytes.
 fn padding(bytes: usize) -> Vec<u8> {
-    let mut module = guest_with("", "(i32.const 0)");
-    let name = b"\x04note";
-    module.push(0);
-    let mut length = bytes + name.len();
-    while length >= 0x80 {
-        module.push((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    module.push(length as u8);
-    module.extend_from_slice(name);
-    module.resize(module.len() + bytes, b'x');
-    module
+    let module = guest_with("", "(i32.const 0)");
+    with_section(&module, "note", std::iter::repeat_n(b'x', bytes))
 }

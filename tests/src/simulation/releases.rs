@@ -240,16 +240,6 @@ fn module(more: &str) -> Vec<u8> {
 
 /// The module with a custom section of so many bytes.
 fn with_noise(module: &[u8], bytes: usize) -> Vec<u8> {
-    let mut section = vec![1, b'n'];
-    section.extend((0..bytes).map(|at| (at * 7 + bytes) as u8));
-    let mut module = module.to_vec();
-    module.push(0);
-    let mut len = section.len();
-    while len > 0x7f {
-        module.push((len & 0x7f) as u8 | 0x80);
-        len >>= 7;
-    }
-    module.push(len as u8);
-    module.extend(section);
-    module
+    let section = (0..bytes).map(|at| (at * 7 + bytes) as u8);
+    crate::handlers::with_section(module, "n", section)
 }

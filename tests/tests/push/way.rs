@@ -15,17 +15,8 @@ use crate::house::{GATEWAY, House, says};
 
 /// A module of several chunks: a custom section that nobody reads.
 fn padded(handler: Handler, bytes: usize) -> Handler {
-    let mut module = handler.module;
-    let mut section = vec![1, b'p'];
-    section.extend((0..bytes).map(|at| (at * 7 + at / 255) as u8));
-    module.push(0);
-    let mut len = section.len();
-    while len > 0x7f {
-        module.push((len & 0x7f) as u8 | 0x80);
-        len >>= 7;
-    }
-    module.push(len as u8);
-    module.extend(section);
+    let section = (0..bytes).map(|at| (at * 7 + at / 255) as u8);
+    let module = handlers::with_section(&handler.module, "p", section);
     Handler { module, ..handler }
 }
 

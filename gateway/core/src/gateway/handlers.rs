@@ -145,13 +145,18 @@ impl Gateway {
         });
         let inside = self.local.routes_inside();
         let comes_back = !inside && self.routes.wakes_any(message.topic.as_str());
-        match self.local.send(self.now, Arc::clone(&message), comes_back) {
+        self.publish(&message, comes_back);
+        if inside {
+            self.route(&message, None);
+        }
+    }
+
+    /// Out on the local side, now or when it is there again.
+    pub(super) fn publish(&mut self, message: &Arc<Message>, comes_back: bool) {
+        match self.local.send(self.now, Arc::clone(message), comes_back) {
             Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),
             Sent::Waits => {}
             Sent::Dropped => self.count_drop(DropReason::LocalDown),
-        }
-        if inside {
-            self.route(&message, None);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::effect::{Effect, Report};
 use crate::follow::{Shown, Side};
 use crate::job::{HandlerId, LogLine};
 use crate::local::Sent;
-use crate::message::{Message, QoS};
+use crate::message::Message;
 use crate::time::WallTime;
 use crate::topic::Topic;
 
@@ -44,17 +44,8 @@ impl Gateway {
         let Some(topic) = topic.and_then(|topic| Topic::new(&topic).ok()) else {
             return;
         };
-        let message = Arc::new(Message {
-            topic,
-            payload: Arc::from(shown.text.into_bytes()),
-            qos: QoS::AtMostOnce,
-            retain: false,
-            dup: false,
-            source: Arc::from("tidegate"),
-            at,
-            hops: 0,
-            mark: None,
-        });
+        let payload = Arc::from(shown.text.into_bytes());
+        let message = Arc::new(Message::own(topic, payload, Arc::from("tidegate"), at));
         if shown.local {
             match self.local.send(self.now, Arc::clone(&message), false) {
                 Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::Gateway;
 use crate::effect::Effect;
-use crate::message::{Message, QoS};
+use crate::message::Message;
 use crate::pins::{PIN_TOPICS, PinId, PinWrite};
 use crate::time::WallTime;
 use crate::topic::Topic;
@@ -25,17 +25,7 @@ impl Gateway {
             return;
         };
         let payload: &[u8] = if level == Some(true) { b"1" } else { b"0" };
-        let message = Message {
-            topic,
-            payload: payload.into(),
-            qos: QoS::AtMostOnce,
-            retain: false,
-            dup: false,
-            source: Arc::from(name),
-            at,
-            hops: 0,
-            mark: None,
-        };
+        let message = Message::own(topic, payload.into(), Arc::from(name), at);
         self.route(&Arc::new(message), None);
     }
 

@@ -9,7 +9,6 @@ use crate::control::{Control, UnderWay, Wanted};
 use crate::effect::{DropReason, Effect, Report};
 use crate::follow::Side;
 use crate::job::{Failure, HandlerId, Outcome, Verdict};
-use crate::local::Sent;
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, QoS};
 use crate::planted::{Bug, planted};
@@ -65,17 +64,8 @@ impl Gateway {
     }
 
     pub(super) fn handle_from_upstream(&mut self, topic: Topic, payload: Arc<[u8]>) {
-        let message = Message {
-            topic,
-            payload,
-            qos: QoS::AtMostOnce,
-            retain: false,
-            dup: false,
-            source: Arc::from("upstream"),
-            at: self.outbox.boots().wall_at(self.now),
-            hops: 0,
-            mark: None,
-        };
+        let at = self.outbox.boots().wall_at(self.now);
+        let message = Message::own(topic, payload, Arc::from("upstream"), at);
         if Control::is_control(message.topic.as_str()) {
             self.handle_control(Side::Upstream, message, None);
         }
@@ -310,22 +300,10 @@ impl Gateway {
 
     /// An answer is signed: it stays with the brokers for whoever asks.
     pub(super) fn handle_signed(&mut self, topic: Topic, payload: Arc<[u8]>, retain: bool) {
-        let message = Arc::new(Message {
-            topic,
-            payload,
-            qos: QoS::AtLeastOnce,
-            retain,
-            dup: false,
-            source: Arc::from("tidegate"),
-            at: self.outbox.boots().wall_at(self.now),
-            hops: 0,
-            mark: None,
-        });
-        match self.local.send(self.now, Arc::clone(&message), false) {
-            Sent::Now(out) => self.effects.push_back(Effect::Publish(out)),
-            Sent::Waits => {}
-            Sent::Dropped => self.count_drop(DropReason::LocalDown),
-        }
+        let at = self.outbox.boots().wall_at(self.now);
+        let message = Message::own(topic, payload, Arc::from("tidegate"), at);
+        let message = Arc::new(Message { qos: QoS::AtLeastOnce, retain, ..message });
+        self.publish(&message, false);
         if self.outbox.has_uplink() {
             self.control.tell(Arc::clone(&message));
             if self.outbox.is_up() {
