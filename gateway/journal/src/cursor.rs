@@ -13,6 +13,8 @@ use crate::window::Window;
 #[derive(Debug)]
 pub struct Cursor {
     seq: u64,
+    /// Forgotten frames are shown, too.
+    shows_forgotten: bool,
     /// The segment's generation and a walk through it.
     place: Option<(u32, Scanner)>,
 }
@@ -20,7 +22,12 @@ pub struct Cursor {
 impl Cursor {
     /// A cursor before the first frame that has this seq or a later one.
     pub fn from(seq: u64) -> Cursor {
-        Cursor { seq, place: None }
+        Cursor { seq, shows_forgotten: false, place: None }
+    }
+
+    /// The same, which also shows forgotten frames whose segment is still there, but for carried ones.
+    pub fn over(seq: u64) -> Cursor {
+        Cursor { shows_forgotten: true, ..Cursor::from(seq) }
     }
 
     /// The seq that it is waiting for; what comes next is this one or later.
@@ -28,7 +35,7 @@ impl Cursor {
         self.seq
     }
 
-    /// The next frame that is durable and not forgotten, in the order of the log. `None` at the end; it goes on
+    /// The next frame that is durable and not forgotten, unless those are shown, in the order of the log. `None` at the end; it goes on
     /// when there is more. Damaged frames are passed over.
     ///
     /// # Errors
@@ -47,7 +54,9 @@ impl Cursor {
 
     /// The next frame to show, its origin, and where its payload starts.
     fn find<D: Disk>(&mut self, journal: &mut Journal<D>) -> Option<(Found, u64, usize)> {
-        self.seq = self.seq.max(journal.mark.forgotten + 1);
+        if !self.shows_forgotten {
+            self.seq = self.seq.max(journal.mark.forgotten + 1);
+        }
         loop {
             if !self.is_placed(journal) {
                 self.place = self.locate(journal);
@@ -71,7 +80,8 @@ impl Cursor {
                 continue;
             }
             if kind & CARRIED == 0 {
-                if journal.mark.is_live(seq, None) {
+                let is_shown = self.shows_forgotten || journal.mark.is_live(seq, None);
+                if is_shown {
                     return Some((found, seq, 0));
                 }
                 continue;

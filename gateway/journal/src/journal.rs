@@ -93,6 +93,12 @@ impl<D: Disk> Journal<D> {
         self.mark.forgotten
     }
 
+    /// The first seq of the segment in which a frame stands, when that is durable.
+    pub fn segment_start(&self, seq: u64) -> Option<u64> {
+        let segments = self.segments.values().rev();
+        segments.map(|segment| segment.first_seq).find(|first| *first <= seq)
+    }
+
     /// Bytes that wait for [`Journal::commit`].
     pub fn pending_bytes(&self) -> usize {
         self.pending.len()

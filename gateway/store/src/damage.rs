@@ -93,7 +93,7 @@ fn lost_in<D: Disk>(journal: &mut Journal<D>, facts: &Facts, gap: (u64, u64)) ->
     if gap.1 < facts.progress.low().frame {
         return None;
     }
-    let (before, after) = around(journal, gap);
+    let (before, after) = around(journal, gap, facts.given_before(gap.0));
     let (before, after) = (before?, after?);
     let count = after.checked_sub(before + 1)?;
     // More is a jump that was made after other damage.
@@ -116,7 +116,7 @@ fn lost_at_end<D: Disk>(
         return Vec::new();
     }
     let last_seq = facts.next_seq - 1;
-    let Some(before) = around(journal, gap).0 else {
+    let Some(before) = around(journal, gap, None).0 else {
         let waiting = facts.progress.waiting.iter().filter(|waiting| waiting.records > 0);
         let range = |stream, count| LostRange { stream, count, first_seq: 1, last_seq };
         return waiting.map(|waiting| range(waiting.stream, waiting.records)).collect();
@@ -127,19 +127,18 @@ fn lost_at_end<D: Disk>(
     if count > 0 { vec![range] } else { Vec::new() }
 }
 
-/// The last seq of a record before a gap, and the first one behind it. 0: every frame before the gap is there, from the
-/// very first, and none had a record.
-fn around<D: Disk>(journal: &mut Journal<D>, gap: (u64, u64)) -> (Option<u64>, Option<u64>) {
-    let from = gap.0.saturating_sub(FRAMES_MAX).max(1);
-    let mut cursor = Cursor::from(from);
-    let (mut before, mut read) = (None, 0);
-    let is_all = |read: u64| from == 1 && read == gap.0.saturating_sub(1);
-    let mut after = None;
+/// The last seq of a record before a gap, no lower than what is known beside that, and the first one behind it.
+fn around<D: Disk>(
+    journal: &mut Journal<D>,
+    gap: (u64, u64),
+    known: Option<u64>,
+) -> (Option<u64>, Option<u64>) {
+    let mut cursor = Cursor::over(gap.0.saturating_sub(FRAMES_MAX).max(1));
+    let (mut before, mut after) = (known, None);
     while let Ok(Some(frame)) = cursor.next(journal) {
         if frame.seq > gap.1.saturating_add(FRAMES_MAX) {
             break;
         }
-        read += u64::from(frame.seq < gap.0);
         // What was carried forward does not stand between its neighbours.
         if frame.origin != frame.seq {
             continue;
@@ -153,7 +152,7 @@ fn around<D: Disk>(journal: &mut Journal<D>, gap: (u64, u64)) -> (Option<u64>, O
             break;
         }
     }
-    (before.or(is_all(read).then_some(0)), after)
+    (before, after)
 }
 
 /// The seqs of a frame's records, lost ones among them; none when it cannot be read.

@@ -15,7 +15,10 @@ use crate::planted::{Bug, planted};
 use crate::store::InFlight;
 use crate::weights::Weights;
 
-const VERSION: u8 = 1;
+/// 1 had no [`Facts::starts`].
+const VERSION: u8 = 2;
+/// Segments whose beginning is kept; of more, the oldest ones and the newest.
+const STARTS_MAX: usize = 256;
 /// Boots whose clocks are kept: what waits longer than so many power cuts keeps the clock it was stamped with.
 const CLOCKS_MAX: usize = 512;
 
@@ -51,11 +54,33 @@ pub(crate) struct Facts {
     /// With the frames that had them first.
     pub seen: VecDeque<(u64, Seen)>,
     pub damage: Damage,
+    /// For the first known frame of a segment, the seq that its first record would have: so much was given before it,
+    /// should that be gone.
+    pub starts: VecDeque<(u64, u64)>,
 }
 
 impl Facts {
     pub fn new() -> Facts {
         Facts { next_seq: 1, ..Facts::default() }
+    }
+
+    /// Takes note of what was given before a frame, if it is the first one known of its segment. To be called before
+    /// the frame is taken, with everything before it taken.
+    pub fn begin(&mut self, frame: u64, segment_start: u64) {
+        if self.starts.back().is_some_and(|(known, _)| *known >= segment_start) {
+            return;
+        }
+        if self.starts.len() >= STARTS_MAX {
+            self.starts.pop_back();
+        }
+        self.starts.push_back((frame, self.next_seq));
+    }
+
+    /// The last seq that was given in the segments before the one with this frame, or a lower one; None when nobody
+    /// knows.
+    pub fn given_before(&self, frame: u64) -> Option<u64> {
+        let start = self.starts.iter().rev().find(|(first, _)| *first <= frame);
+        start.map(|(_, seq)| seq - 1)
     }
 
     /// Counts a record.
@@ -168,6 +193,9 @@ impl Facts {
     pub fn forget(&mut self, up_to: u64) {
         self.weights.forget(up_to);
         self.damage.gaps.retain(|(_, last)| *last > up_to);
+        while self.starts.get(1).is_some_and(|(first, _)| *first <= up_to + 1) {
+            self.starts.pop_front();
+        }
     }
 
     /// The progress with everything in its spans that is not settled up to `last_frame`.
@@ -209,6 +237,11 @@ impl Facts {
         put_signed(out, self.newest.wall.unix_us);
         self.weights.put(out);
         self.damage.put(out);
+        put_varint(out, self.starts.len() as u64);
+        for (frame, seq) in &self.starts {
+            put_varint(out, *frame);
+            put_varint(out, *seq);
+        }
         put_varint(out, self.seen.len() as u64);
         out.extend(self.seen.iter().flat_map(|(_, seen)| seen.0.to_le_bytes()));
         put_clocks(out, &self.clock_list());
@@ -216,7 +249,7 @@ impl Facts {
 
     pub fn read(reader: &mut Reader<'_>) -> Result<Facts, CodecError> {
         let version = reader.byte()?;
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(CodecError::Version { version });
         }
         let mut facts = Facts {
@@ -232,6 +265,12 @@ impl Facts {
         facts.newest.wall.unix_us = reader.signed()?;
         facts.weights = Weights::read(reader)?;
         facts.damage = Damage::read(reader)?;
+        if version > 1 {
+            for _ in 0..reader.varint()?.min(STARTS_MAX as u64) {
+                let (frame, seq) = (reader.varint()?, reader.varint()?.max(1));
+                facts.starts.push_back((frame, seq));
+            }
+        }
         for _ in 0..reader.varint()? {
             facts.seen.push_back((0, Seen(reader.long()?)));
         }
@@ -299,6 +338,7 @@ mod tests {
             facts.see(0, Seen(frame * 77), 100);
         }
         facts.clocks.insert(3, -5);
+        facts.begin(80, 77);
         let bytes = Base::encode(9, 100, 7, &facts);
         let base = Base { epoch: 9, applied_seq: 100, sum: 7, facts };
         assert_eq!(Base::decode(&bytes), Ok(base));

@@ -167,6 +167,10 @@ impl<D: Disk, S: Shelf> Store<D, S> {
                 is_fresh: frame.origin > applied_seq || planted(Bug::CarriedStateTwice),
             };
             let given = self.facts.next_seq;
+            if is_new && let Some(start) = self.journal.segment_start(frame.seq) {
+                // A gap may be between.
+                self.facts.begin(start.max(applied_seq + 1), start);
+            }
             let seen_max = self.settings.seen_max;
             let read = read(&frame, is_new, at, &mut self.facts, seen_max);
             let Ok(entry) = read else {

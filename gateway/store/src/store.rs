@@ -316,6 +316,8 @@ impl<D: Disk, S: Shelf> Store<D, S> {
         while self.in_flight.front().is_some_and(|flight| flight.seq <= durable)
             && let Some(flight) = self.in_flight.pop_front()
         {
+            let start = self.journal.segment_start(flight.seq).unwrap_or(flight.seq);
+            self.facts.begin(flight.seq, start);
             self.facts.take_flight(&flight, self.settings.seen_max);
             for state in &flight.commit.states {
                 self.memtable.take(flight.seq, state);

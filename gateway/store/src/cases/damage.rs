@@ -2,6 +2,7 @@
 
 use tidegate_core::commit::{Commit, Waiting};
 use tidegate_core::record::StreamId;
+use tidegate_core::store::Evict;
 use tidegate_journal::{Disk, ModelDisk};
 
 use super::Bench;
@@ -23,6 +24,40 @@ fn a_gap_at_the_very_beginning_is_counted() {
     assert_eq!(damaged(&bench.store.ledger()), [(UNKNOWN, 1, 1, 1)]);
 }
 
+/// Nothing before the gap is there any more: it was evicted with its segment, or delivered.
+#[test]
+fn a_gap_right_behind_what_is_gone_is_counted() {
+    let mut bench = Bench::new();
+    while !bench.store.is_full(0) {
+        bench.send("oldest", 0, 900);
+    }
+    let evict = Evict { progress: bench.unsettled_from(1), under_way: Vec::new() };
+    let evicted = bench.store.evict(&evict).expect("a good disk");
+    assert!(evicted.has_room);
+    bench.store.checkpoint().expect("a good shelf");
+    let first = bench.seqs(0)[0];
+    assert_eq!(missing_after_break(bench, "00000001.seg", 4096), (1, first, first));
+
+    let mut bench = Bench::new();
+    let frames: Vec<u64> = (0..30).map(|_| bench.send("oldest", 0, 900)).collect();
+    bench.settle(frames[1]);
+    bench.store.stop().expect("a good disk");
+    assert_eq!(bench.store.journal().forgotten_seq(), frames[1]);
+    assert_eq!(missing_after_break(bench, "00000000.seg", 4096 + 2 * 1024), (1, 3, 3));
+}
+
+/// Flips a bit behind a place in a segment, and starts: what is counted.
+fn missing_after_break(mut bench: Bench, name: &str, at: usize) -> (u64, u64, u64) {
+    let before = bench.seqs(0);
+    let mut bench = bench.again(|disk, _| disk.damage(name, |bytes| bytes[at + 400] ^= 1));
+    while bench.store.rest() {}
+    bench.store.commit().expect("a good disk");
+    assert_eq!(before[1..], bench.seqs(0)[..], "the first is gone");
+    let lines = damaged(&bench.store.ledger());
+    assert_eq!((lines.len(), lines[0].0), (1, UNKNOWN), "{lines:?}");
+    (lines[0].1, lines[0].2, lines[0].3)
+}
+
 /// A disk that has lied about every sync since the journal was begun, and kept the shelf.
 #[test]
 fn a_journal_that_has_lost_all_its_frames_tells_what_waited() {
@@ -40,10 +75,10 @@ fn a_journal_that_has_lost_all_its_frames_tells_what_waited() {
     });
     assert!(bench.opened.found.is_end_lost);
     let lost = damaged(&bench.opened.restored.ledger);
-    assert_eq!(lost, [(UNKNOWN, 1_999_999, 1, 1_999_999)], "what waited, and what is jumped over");
+    let waited = [(StreamId::of("newest"), 1, 1, 4), (StreamId::of("oldest"), 3, 1, 4)];
+    assert_eq!(lost, [waited[0], waited[1], (UNKNOWN, 1_999_995, 5, 1_999_999)], "and a jump");
 }
 
-/// What reading an old segment finds counts, also while what was found before it is on its way to the disk.
 /// The same, where what was delivered is forgotten: nobody knows the last seq before the gap.
 #[test]
 fn a_journal_that_has_lost_what_waited_behind_the_forgotten_tells_by_stream() {
@@ -72,6 +107,7 @@ fn a_journal_that_has_lost_what_waited_behind_the_forgotten_tells_by_stream() {
     assert!(lost.iter().any(|line| (line.0, line.1) == (StreamId::of("newest"), 2)), "{lost:?}");
 }
 
+/// What reading an old segment finds counts, also while what was found before it is on its way to the disk.
 #[test]
 fn two_gaps_that_are_found_one_after_the_other_are_both_counted() {
     let mut bench = Bench::new();
