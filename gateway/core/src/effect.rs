@@ -8,7 +8,7 @@ use crate::job::{Failure, HandlerId, Job, LogLine};
 use crate::message::{AckTo, Message, SourceId};
 use crate::pins::PinWrite;
 use crate::record::{LossReason, Refusal, Sending};
-use crate::release::{Answer, Decision, ExamineId, Settled, Version};
+use crate::release::{Answer, Decision, ExamineId, GatewayReport, Settled, Version};
 use crate::store::{Evict, Fetch};
 use crate::topic::{Filter, Topic};
 
@@ -40,6 +40,8 @@ pub enum Effect {
         answer: Answer,
         tries: u8,
     },
+    /// Sign what the gateway says of itself. Answered by [`crate::Input::Signed`].
+    SignReport(GatewayReport),
     /// Write a decision down in the audit log.
     Note(Decision),
     /// An order has been followed: files that nothing refers to any more may go.
@@ -99,6 +101,8 @@ pub enum Report {
     Release(Answer),
     /// When an answer cannot be signed, and will not be tried again.
     Unsigned { handler: Arc<str>, reason: String },
+    /// When nothing new that is signed has come for longer than was set, and when something has again.
+    Stale { is_stale: bool },
     /// When no handler is started, because the daemon restarted so often in so short a time.
     SafeMode,
     /// When one event of a handler failed.

@@ -251,6 +251,7 @@ impl Hub {
                     queue.push_back(ToBroker::Unretain);
                 }
             }
+            Effect::SignReport(report) => self.releases.push_back(ToReleases::Report(report)),
             Effect::Note(decision) => self.releases.push_back(ToReleases::Note(decision)),
             Effect::Settle(settled) => self.releases.push_back(ToReleases::Settle(settled)),
             Effect::ListenUpstream(filter) => self.uplink.push_back(ToUplink::Listen(filter)),

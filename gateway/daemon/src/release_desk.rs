@@ -13,6 +13,7 @@ use tidegate_core::planted::{Bug, planted};
 use tidegate_core::release::{self as core, ExamineId, Examined, Refusal, Settled};
 use tidegate_core::topic::Topic;
 use tidegate_core::{Input, Timestamp};
+use tidegate_release::answer::Report;
 use tidegate_release::audit::What as Noted;
 use tidegate_release::chunks::Reassembly;
 use tidegate_release::hash::{Digest, digest_of};
@@ -49,6 +50,7 @@ const WANTED_MAX: usize = 3;
 pub enum ToReleases {
     Examine { id: ExamineId, topic: Topic, payload: Arc<[u8]> },
     Sign { answer: core::Answer, tries: u8 },
+    Report(core::GatewayReport),
     Note(core::Decision),
     Settle(Settled),
 }
@@ -212,6 +214,7 @@ impl Desk {
                 self.say(id, examined);
             }
             ToReleases::Sign { answer, tries } => self.sign(answer, tries),
+            ToReleases::Report(report) => self.sign_report(&report),
             ToReleases::Note(decision) => {
                 if let Some(what) = audit::decided(&decision) {
                     self.audit.note(when, what);
@@ -307,6 +310,34 @@ impl Desk {
         match open::open(envelope, trust, &me) {
             Ok(opened) => self.judge(opened, envelope),
             Err(error) => refused(named, Refusal::new(error.code(), error.to_string())),
+        }
+    }
+
+    /// What the gateway says of itself. It is said again whenever somebody asks.
+    fn sign_report(&mut self, report: &core::GatewayReport) {
+        let Some(trust) = &self.trust else {
+            return;
+        };
+        let signed = Report {
+            gateway: self.gateway.clone(),
+            counter: self.identity.count(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: report.uptime_ms,
+            trust_version: trust.version(),
+            key_epoch: trust.key_epoch(),
+            is_safe_mode: report.is_safe_mode,
+            is_stale: report.is_stale,
+            handlers: report.handlers,
+            audit: self.audit.head(),
+        }
+        .sign(self.identity.key());
+        let topic = ControlTopic::Gateway { gateway: self.gateway.clone() };
+        match (signed, Topic::new(&topic.to_string())) {
+            (Ok(payload), Ok(topic)) => {
+                self.said.push_back(Input::Signed { topic, payload: payload.into(), retain: true });
+            }
+            (Err(error), _) => error!(%error, "the gateway's report cannot be signed"),
+            (_, Err(error)) => error!(%error, "the gateway's report has no topic"),
         }
     }
 

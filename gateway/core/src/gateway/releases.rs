@@ -12,7 +12,9 @@ use crate::job::{Failure, HandlerId, Outcome, Verdict};
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, QoS};
 use crate::planted::{Bug, planted};
-use crate::release::{Answer, Decision, ExamineId, Examined, Refusal, Registered, Stage, Version};
+use crate::release::{
+    Answer, Decision, ExamineId, Examined, GatewayReport, Refusal, Registered, Stage, Version,
+};
 use crate::releases::{Ask, Configured, Judged, REGISTRY};
 use crate::time::Timestamp;
 use crate::topic::Topic;
@@ -76,8 +78,11 @@ impl Gateway {
         if !matches!(examined, Examined::Refused { .. }) {
             self.keep(keep);
         }
+        if is_word(&examined) && self.fresh.handle_word(self.now) {
+            self.tell_stale(false);
+        }
         match examined {
-            Examined::Nothing => {}
+            Examined::Nothing | Examined::Trusted => {}
             Examined::Refused { handler, refusal } => {
                 if let Some(handler) = handler
                     && self.refusals.take(self.now)
@@ -119,7 +124,7 @@ impl Gateway {
                 }
             }
             Examined::Again { handler } => self.releases.handle_again(self.now, &handler),
-            Examined::Asked => self.releases.handle_asked(self.now),
+            Examined::Asked => self.report_due |= self.releases.handle_asked(self.now),
         }
         self.end(ticket, false);
     }
@@ -139,6 +144,8 @@ impl Gateway {
     pub(super) fn handle_registered(&mut self, registered: Registered) {
         if let Some(gateway) = &registered.gateway {
             self.control.know(gateway, &registered.groups);
+            self.fresh.know(self.now, registered.stale_after_ms);
+            self.report_due = true;
         }
         self.releases.handle_registered(registered);
         if self.releases.is_safe_mode() {
@@ -278,6 +285,23 @@ impl Gateway {
         }
     }
 
+    pub(super) fn tell_stale(&mut self, is_stale: bool) {
+        self.report(Report::Stale { is_stale });
+        self.report_due = true;
+    }
+
+    /// What the gateway says of itself, behind what it says of its handlers.
+    pub(super) fn say_report(&mut self) {
+        if core::mem::take(&mut self.report_due) && self.control.is_known() {
+            self.effects.push_back(Effect::SignReport(GatewayReport {
+                uptime_ms: self.now.0,
+                is_safe_mode: self.releases.is_safe_mode(),
+                is_stale: self.fresh.is_stale(),
+                handlers: u32::try_from(self.schedule.len()).unwrap_or(u32::MAX),
+            }));
+        }
+    }
+
     pub(super) fn handle_unsigned(
         &mut self,
         now: Timestamp,
@@ -372,5 +396,20 @@ impl Gateway {
             let figures = self.deployments.figures(handler, self.fuel_per_ms);
             self.releases.handle_due(handler, &figures);
         }
+    }
+}
+
+/// Whether somebody whom we trust has said something that was not said before.
+fn is_word(examined: &Examined) -> bool {
+    match examined {
+        Examined::Install { .. }
+        | Examined::Remove { .. }
+        | Examined::Invoke { .. }
+        | Examined::Trusted => true,
+        Examined::Nothing
+        | Examined::Refused { .. }
+        | Examined::Checking { .. }
+        | Examined::Again { .. }
+        | Examined::Asked => false,
     }
 }

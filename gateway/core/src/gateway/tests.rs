@@ -166,6 +166,7 @@ impl Bench {
             Effect::Examine { .. }
             | Effect::Sign { .. }
             | Effect::Keep(_)
+            | Effect::SignReport(_)
             | Effect::Unretain
             | Effect::Note(_)
             | Effect::Settle(_)

@@ -6,8 +6,8 @@ use super::*;
 use crate::commit::{Commit, CommitId};
 use crate::job::Invoke;
 use crate::release::{
-    Answer, Decision, Digest, ExamineId, Examined, Probation, Rank, Registered, RegisteredHandler,
-    Release, Row, RowPhase, Stage, Version,
+    Answer, Decision, Digest, ExamineId, Examined, GatewayReport, Probation, Rank, Registered,
+    RegisteredHandler, Release, Row, RowPhase, Stage, Version,
 };
 use crate::store::Committed;
 
@@ -27,6 +27,7 @@ struct House {
     version: Option<Version>,
     /// What goes into the audit log.
     noted: Vec<String>,
+    report: Option<GatewayReport>,
 }
 
 fn digest(seq: u64) -> Digest {
@@ -62,6 +63,7 @@ impl House {
             commits: vec![],
             version: None,
             noted: vec![],
+            report: None,
         };
         let registered = Registered { gateway: Some("gw".into()), ..registered };
         house.input(Input::Registered(registered));
@@ -183,6 +185,10 @@ impl House {
             },
             Effect::Note(decision) => {
                 self.noted.push(noted(&decision));
+                return None;
+            }
+            Effect::SignReport(report) => {
+                self.report = Some(report);
                 return None;
             }
             Effect::Settle(_) | Effect::Report(_) | Effect::Subscribe { .. } => return None,
@@ -387,6 +393,19 @@ fn after_quick_restarts_no_handler_starts_but_a_push_does() {
     let registered =
         Registered { starts, boot: 5, uptime_ms: 4_000, restarts_max: 3, ..Registered::default() };
     assert_eq!(House::new(registered).run("conf"), "commit load:1", "it was stopped in good order");
+}
+
+#[test]
+fn a_gateway_that_hears_nothing_new_says_so_until_it_does() {
+    let mut house = House::new(Registered { stale_after_ms: 5_000, ..Registered::default() });
+    let mut is_stale = |script: &str| {
+        house.run(script);
+        house.report.expect("a report").is_stale
+    };
+    assert!(!is_stale("push1 ok c t4000 t4999"), "the push is a word at 0, and 5 s are not over");
+    assert!(is_stale("t5000"));
+    assert!(is_stale("again"), "what was known is nothing new");
+    assert!(!is_stale("push2"));
 }
 
 #[test]
