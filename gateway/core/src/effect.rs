@@ -71,6 +71,8 @@ pub enum Effect {
     /// Read nothing more from this source until [`Effect::Resume`].
     Pause(SourceId),
     Resume(SourceId),
+    /// End this source's connection: far more is inside than may be, and nothing of it is taken any more.
+    HangUp(SourceId),
     /// Try to reach the foreign broker. Answered by `LocalUp` or `LocalDown`.
     ConnectLocal,
     /// Make this durable, after every commit before it. Answered by [`crate::Input::Committed`].
@@ -148,19 +150,22 @@ pub enum DropReason {
     TooLarge,
     /// When it had come before, under the same id of its sender's.
     Repeated,
+    /// When QoS 1 found far more inside than may be: its source is hung up on, and sends it again.
+    Overdrawn,
     /// When it was a control message, and too many were being examined.
     Unexamined,
 }
 
 impl DropReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [DropReason; 7] = [
+    pub const ALL: [DropReason; 8] = [
         DropReason::GatewayFull,
         DropReason::LineFull,
         DropReason::Loop,
         DropReason::LocalDown,
         DropReason::TooLarge,
         DropReason::Repeated,
+        DropReason::Overdrawn,
         DropReason::Unexamined,
     ];
 
@@ -172,6 +177,7 @@ impl DropReason {
             DropReason::LocalDown => "local-down",
             DropReason::TooLarge => "too-large",
             DropReason::Repeated => "repeated",
+            DropReason::Overdrawn => "overdrawn",
             DropReason::Unexamined => "unexamined",
         }
     }

@@ -301,6 +301,11 @@ impl Hub {
                     broker.resume(source);
                 }
             }
+            Effect::HangUp(source) => {
+                if let Local::FrontDoor(broker) = &mut self.local {
+                    broker.hang_up(source);
+                }
+            }
             Effect::ConnectLocal => {
                 if let Local::Broker(queue) = &mut self.local {
                     queue.push_back(ToBroker::Connect);

@@ -348,8 +348,9 @@ impl<'a> World<'a> {
 
     pub(super) fn check(&self) -> Result<(), String> {
         let inside = self.house.hub.gateway().messages();
-        // QoS 1 may overdraw by what a source had under way, once for each handler.
-        let most = LIMITS.messages_max + (NAMES.len() + 1) * DEVICES * usize::from(RECEIVE_MAX);
+        // QoS 1 may overdraw by what a source had under way, once for each handler; and again with every connection, until
+        // it is hung up on.
+        let most = LIMITS.messages_max * 4 + NAMES.len();
         if inside > most {
             return Err(format!("{inside} messages inside, at most {most} are allowed"));
         }

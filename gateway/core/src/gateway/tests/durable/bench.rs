@@ -273,6 +273,7 @@ impl Bench {
             | Effect::Subscribe { .. }
             | Effect::Pause(_)
             | Effect::Resume(_)
+            | Effect::HangUp(_)
             | Effect::ConnectLocal => Ok(()),
         }
         .expect("a string takes everything");
