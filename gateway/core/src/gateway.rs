@@ -29,6 +29,7 @@ use crate::seen::SeenWindow;
 use crate::stream::Streams;
 use crate::time::Timestamp;
 
+mod answers;
 mod durable;
 mod handlers;
 mod invokes;
