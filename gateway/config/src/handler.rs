@@ -54,12 +54,14 @@ pub(crate) fn read_within(dir: &Path, limits: &HostLimits) -> Result<HandlerDir,
     let source = Source::open(&dir.join(FILE), missing)?;
     let (handler, _) = source.read(|root| {
         let probation = probation(&root.table("probation"));
+        let migrate_from = root.text("migrate_from", "\"0.1.0\"").and_then(|from| version(&from));
         let (manifest, module) = manifest(root, limits)?;
         Some(HandlerDir {
             dir: dir.to_path_buf(),
             manifest,
             module_path: source.folder().join(module),
             probation,
+            migrate_from,
         })
     })?;
     Ok(handler)
@@ -104,16 +106,7 @@ fn manifest(root: Table<'_>, board: &HostLimits) -> Option<(Manifest, PathBuf)> 
         }
         good.then(|| name.value.to_owned())
     });
-    let version = root.need_text("version", "\"0.1.0\"").and_then(|version| {
-        let good = is_version(version.value);
-        if !good {
-            version.place.wrong(format!(
-                "{:?} is not a version; use 1 to {VERSION_BYTES_MAX} letters, digits, `.`, `-` and `+`",
-                version.value
-            ));
-        }
-        good.then(|| version.value.to_owned())
-    });
+    let version = root.need_text("version", "\"0.1.0\"").and_then(|written| version(&written));
     let module = root.need_text("module", "\"overheat.wasm\"").and_then(|module| {
         if module.value.is_empty() {
             module.place.wrong("is empty; write the module's file name");
@@ -141,6 +134,17 @@ fn manifest(root: Table<'_>, board: &HostLimits) -> Option<(Manifest, PathBuf)> 
         },
         module?,
     ))
+}
+
+fn version(written: &At<'_, &str>) -> Option<String> {
+    let good = is_version(written.value);
+    if !good {
+        written.place.wrong(format!(
+            "{:?} is not a version; use 1 to {VERSION_BYTES_MAX} letters, digits, `.`, `-` and `+`",
+            written.value
+        ));
+    }
+    good.then(|| written.value.to_owned())
 }
 
 fn is_version(version: &str) -> bool {

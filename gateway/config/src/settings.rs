@@ -181,6 +181,8 @@ pub struct HandlerDir {
     pub module_path: PathBuf,
     /// What a pushed version of it must show before it stays.
     pub probation: Probation,
+    /// The version whose state a pushed one takes over.
+    pub migrate_from: Option<String>,
 }
 
 /// A `[[handler]]` of `gateway.toml`.

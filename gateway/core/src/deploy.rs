@@ -32,6 +32,8 @@ pub struct HandlerCounters {
 struct Handler {
     manifest: Arc<Manifest>,
     name: Arc<str>,
+    /// Where its state is.
+    table: Arc<str>,
     counters: HandlerCounters,
     spread: Spread,
     memory_kib: u32,
@@ -52,9 +54,10 @@ pub struct Deployments {
 
 impl Deployments {
     pub fn insert(&mut self, id: HandlerId, manifest: Arc<Manifest>) {
-        let name = Arc::from(manifest.name.as_str());
+        let name: Arc<str> = Arc::from(manifest.name.as_str());
         let handler = Handler {
             manifest,
+            table: Arc::clone(&name),
             name,
             counters: HandlerCounters::default(),
             spread: Spread::default(),
@@ -88,15 +91,20 @@ impl Deployments {
         self.handlers.remove(&id);
     }
 
-    /// The module has been loaded.
-    pub fn check(&mut self, id: HandlerId) {
+    /// The module has been loaded, and runs with the state in this table.
+    pub fn check(&mut self, id: HandlerId, table: Arc<str>) {
         if let Some(handler) = self.handlers.get_mut(&id) {
-            handler.checked = true;
+            (handler.checked, handler.table) = (true, table);
         }
     }
 
     pub fn name(&self, id: HandlerId) -> Option<&Arc<str>> {
         self.handlers.get(&id).map(|handler| &handler.name)
+    }
+
+    /// The table of its state.
+    pub fn table(&self, id: HandlerId) -> Option<&Arc<str>> {
+        self.handlers.get(&id).map(|handler| &handler.table)
     }
 
     pub fn react(&self, id: HandlerId) -> React {

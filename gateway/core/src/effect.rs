@@ -8,7 +8,7 @@ use crate::job::{Failure, HandlerId, Job, LogLine};
 use crate::message::{AckTo, Message, SourceId};
 use crate::pins::PinWrite;
 use crate::record::{LossReason, Refusal, Sending};
-use crate::release::{Answer, Decision, ExamineId, GatewayReport, Settled, Version};
+use crate::release::{Answer, Decision, ExamineId, GatewayReport, Migration, Settled, Version};
 use crate::store::{Evict, Fetch};
 use crate::topic::{Filter, Topic};
 
@@ -20,9 +20,15 @@ pub enum Effect {
         handler: HandlerId,
         version: Version,
     },
-    /// From the next job on, run what was checked last for this handler, with the handler's state.
+    /// Let what was checked last for this handler migrate a copy of its state. Answered by [`crate::Input::Migrated`].
+    Migrate {
+        handler: HandlerId,
+        migration: Migration,
+    },
+    /// From the next job on, run what was checked last for this handler, with the state in `table`.
     Switch {
         handler: HandlerId,
+        table: Arc<str>,
     },
     /// Let a handler's instance go. Its state stays with its name.
     Undeploy {

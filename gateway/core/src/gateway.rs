@@ -35,6 +35,7 @@ mod handlers;
 mod invokes;
 mod logs;
 mod messages;
+mod migration;
 mod pins;
 mod releases;
 mod upstream;
@@ -157,6 +158,9 @@ impl Gateway {
             Input::Deploy { handler, manifest } => self.handle_deploy(handler, manifest),
             Input::Checked { handler, release, result } => {
                 self.releases.handle_checked(handler, release, result);
+            }
+            Input::Migrated { handler, release, result } => {
+                self.handle_migrated(handler, release, result);
             }
             Input::Registered(registered) => self.handle_registered(registered),
             Input::FromUpstream { topic, payload } => self.handle_from_upstream(topic, payload),

@@ -63,6 +63,10 @@ impl Grants {
     }
 }
 
+/// Where the event comes from that lets a release migrate state; `tidegate_abi::MIGRATE_TOPIC` says more. No device can
+/// publish there.
+pub const MIGRATE_TOPIC: &str = "$migrate";
+
 /// Whether a topic or filter belongs to the broker (`$...`) or to Tidegate itself (`tidegate/...`).
 pub fn is_control(topic: &str) -> bool {
     topic.starts_with('$') || topic == "tidegate" || topic.starts_with("tidegate/")

@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::commit::{Change, StateChange};
 use crate::job::{Invoke, LogLine, Publish, Write};
 use crate::manifest::Manifest;
 use crate::message::Message;
@@ -46,6 +47,8 @@ pub struct Release {
     pub module: Digest,
     /// SHA-256 of the golden events, when it brings some.
     pub golden: Option<Digest>,
+    /// The version whose state it takes over by migrating a copy of it.
+    pub migrate_from: Option<String>,
     pub probation: Probation,
 }
 
@@ -126,6 +129,31 @@ pub struct Registered {
     pub restarts_max: u8,
     /// Without a new signed word for so long, the gateway says that it is stale; 0: never.
     pub stale_after_ms: u64,
+}
+
+/// A copy of a handler's state that another version is to take over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// Of the release that takes it over.
+    pub release: Digest,
+    /// The version that has left it.
+    pub from: String,
+    pub table: Arc<str>,
+    /// The table that the copy gets.
+    pub to: Arc<str>,
+    /// The table to come back to. Of all other tables of the handler nothing is needed any more.
+    pub keep: Arc<str>,
+}
+
+/// What a version has made of a copy of another one's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Migrated {
+    /// Number of the table's latest commit.
+    pub version: u64,
+    /// The whole table, in order of key, and what is to go of an attempt that a power cut has ended.
+    pub rows: Vec<Change>,
+    /// Tables of this handler that nobody comes back to any more: what deletes them.
+    pub stale: Vec<StateChange>,
 }
 
 /// One handler's row, and the releases it names as far as their files are good.

@@ -1,7 +1,8 @@
 //! Releases: from an order that was found good to a handler that runs, and back when it does not keep its word.
 //!
 //! ```text
-//! order ─> load (module, golden events) ─> record (ratchet, pointer) ─durable─> switch ─> probation ─> active
+//! order ─> load (module, golden events) ─> migrate a copy of the state, if it must
+//!       ─> record (ratchet, pointers) ─durable─> switch ─> probation ─> active
 //!              └─ bad ─> record ─durable─> rejected                                  └─ broken ─> load the one before
 //! ```
 //! A row is durable before the line is switched. While a line changes hands it stands still, and nothing in it is lost.
@@ -14,12 +15,13 @@ use alloc::vec::Vec;
 use crate::job::{HandlerId, Invoke};
 use crate::manifest::Manifest;
 use crate::message::Message;
-use crate::release::{Answer, Decision, Digest, FailedEvent, Rank, Refusal, Release};
+use crate::release::{Answer, Decision, Digest, FailedEvent, Migration, Rank, Refusal, Release};
 use crate::release::{Settled, Stage, Version};
 use crate::time::Timestamp;
 
 mod boot;
 mod invokes;
+mod migration;
 mod orders;
 mod probation;
 pub mod row;
@@ -66,10 +68,20 @@ pub enum Ask {
     Hold {
         handler: HandlerId,
     },
-    /// Between two messages, let this run from now on. Answered by [`Releases::handle_switched`].
+    /// The line goes on as it was.
+    GoOn {
+        handler: HandlerId,
+    },
+    /// When nothing runs in the line any more, migrate a copy of its state. Answered by [`Releases::handle_migrated`].
+    Migrate {
+        handler: HandlerId,
+        migration: Migration,
+    },
+    /// Between two messages, let this run from now on, with this state. Answered by [`Releases::handle_switched`].
     Switch {
         handler: HandlerId,
         version: Version,
+        table: Arc<str>,
         on_trial: bool,
     },
     /// The line need not go one by one any more.
@@ -103,6 +115,10 @@ enum Doing {
     Loading {
         version: Version,
         why: Why,
+    },
+    /// The line stands still meanwhile.
+    Migrating {
+        version: Version,
     },
     /// The row of that number must be durable first.
     Recording {
@@ -279,7 +295,7 @@ impl Releases {
             }
         };
         match (result, why) {
-            (Ok(()), Why::Offered) => self.record_offered(&name, version),
+            (Ok(()), Why::Offered) => self.migrate_offered(&name, version),
             (Ok(()), why) => self.switch(&name, version, why),
             (Err(reason), Why::Offered) => {
                 self.reject(&name, &version, Refusal::new("does-not-load", reason));
@@ -302,7 +318,7 @@ impl Releases {
         self.run_recorded(version);
         let ready = self.names.iter().find_map(|(name, entry)| match &entry.doing {
             Doing::Recording { record, .. } if *record <= version => Some(Arc::clone(name)),
-            Doing::Recording { .. } | Doing::Nothing => None,
+            Doing::Recording { .. } | Doing::Nothing | Doing::Migrating { .. } => None,
             Doing::Loading { .. } | Doing::Switching { .. } => None,
         });
         let Some(name) = ready else {
@@ -347,7 +363,8 @@ impl Releases {
             Why::TakenBack { .. } => false,
         };
         entry.doing = Doing::Switching { version: version.clone(), why };
-        self.asks.push_back(Ask::Switch { handler: entry.id, version, on_trial });
+        let table = entry.table(name);
+        self.asks.push_back(Ask::Switch { handler: entry.id, version, table, on_trial });
     }
 
     /// The line runs what it was switched to.

@@ -122,11 +122,22 @@ impl Schedule {
         }
     }
 
-    /// Nothing more runs in this line until [`Schedule::start`]; a job that runs may end.
+    /// Nothing more runs in this line until [`Schedule::start`] or [`Schedule::let_go`]; a job that runs may end.
     pub fn hold(&mut self, handler: HandlerId) {
         self.ready.retain(|ready| *ready != handler);
         if let Some(line) = self.lines.get_mut(&handler) {
             line.held = true;
+        }
+    }
+
+    /// A line that was held goes on as it was.
+    pub fn let_go(&mut self, handler: HandlerId) {
+        let Some(line) = self.lines.get_mut(&handler) else {
+            return;
+        };
+        line.held = false;
+        if line.phase == Phase::Idle && !line.waiting.is_empty() && !self.ready.contains(&handler) {
+            self.ready.push_back(handler);
         }
     }
 

@@ -233,7 +233,8 @@ impl Hub {
     fn apply(&mut self, timestamp: Timestamp, now: Now, effect: Effect) {
         match effect {
             Effect::Check { handler, version } => self.runner.check(handler, version),
-            Effect::Switch { handler } => self.runner.switch(handler),
+            Effect::Migrate { handler, migration } => self.runner.migrate(handler, migration),
+            Effect::Switch { handler, table } => self.runner.switch(handler, table),
             Effect::Undeploy { handler } => self.runner.rest(handler),
             Effect::Examine { id, topic, payload } => {
                 self.releases.push_back(ToReleases::Examine { id, topic, payload });

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tidegate_core::Input;
-use tidegate_core::commit::StateChange;
+use tidegate_core::commit::{Change, StateChange};
 use tidegate_core::job::{HandlerId, Job, Outcome};
 use tidegate_core::pins::Pins;
-use tidegate_core::release::{Digest, Version};
+use tidegate_core::release::{Digest, Migrated, Migration, Version};
 use tidegate_core::stream::Streams;
 use tidegate_host::{Caps, Instance, Now, Step, Table};
 use tidegate_release::golden;
@@ -30,6 +30,8 @@ pub enum Work {
     Load(Box<Load>),
     /// When a job of a handler that is usually long is to be run from its beginning.
     Start { handler: HandlerId, instance: Box<Instance>, job: Job },
+    /// When a version is to migrate the copy of a state that it has.
+    Migrate { handler: HandlerId, instance: Box<Instance>, migration: Migration },
     /// When a job has outlived its slice.
     Resume { handler: HandlerId, instance: Box<Instance> },
 }
@@ -52,6 +54,13 @@ pub struct Load {
 pub enum Done {
     /// When a module has been loaded, or refused with a reason.
     Loaded { handler: HandlerId, release: Option<Digest>, result: Result<Box<Instance>, String> },
+    /// When a copy of a state has been migrated, or not.
+    Migrated {
+        handler: HandlerId,
+        instance: Box<Instance>,
+        migration: Migration,
+        result: Result<(), String>,
+    },
     /// When a job has ended.
     Ran { handler: HandlerId, instance: Box<Instance>, outcome: Outcome },
 }
@@ -59,6 +68,8 @@ pub enum Done {
 struct Slot {
     /// Absent while the instance is away with its work.
     instance: Option<Box<Instance>>,
+    /// Where its state stays behind.
+    table: Arc<str>,
     /// Jobs in a row with an event that outlived a slice.
     long: u8,
 }
@@ -70,8 +81,8 @@ pub struct Runner {
     streams: Arc<Streams>,
     /// What `gpio` finds.
     pins: Arc<Pins>,
-    /// State of handlers that do not run, by name: it was there when the daemon started, or stayed behind.
-    restored: BTreeMap<String, Table>,
+    /// State that no instance has, by table: it was there when the daemon started, or stayed behind.
+    restored: BTreeMap<Arc<str>, Table>,
     /// Modules of the configuration's handlers, by name.
     modules: BTreeMap<String, PathBuf>,
     /// Where the modules of pushed ones are, by digest.
@@ -146,7 +157,8 @@ impl Runner {
     pub fn restore(&mut self, state: StateChange) {
         let entries =
             state.changes.into_iter().filter_map(|change| Some((change.key, change.value?)));
-        self.restored.insert(state.handler.to_string(), Table::restore(state.version, entries));
+        let table = Table::restore(state.version, entries);
+        self.restored.insert(state.handler, table);
     }
 
     /// Has a module loaded. Answered by [`Done::Loaded`].
@@ -171,23 +183,64 @@ impl Runner {
         self.work.push_back(Work::Load(Box::new(load)));
     }
 
-    /// From the next job on, what was loaded last runs, with the state that the version before has left. Not while a
-    /// job of this handler runs.
-    pub fn switch(&mut self, handler: HandlerId) {
+    /// Has what was loaded last migrate a copy of the handler's state. Answered by [`Done::Migrated`]. Not while a job of
+    /// this handler runs.
+    pub fn migrate(&mut self, handler: HandlerId, migration: Migration) {
+        let mut instance =
+            self.checked.remove(&handler).expect("the core migrates for what was checked");
+        let running = self.slots.get(&handler).filter(|slot| slot.table == migration.table);
+        let running = running.and_then(|slot| slot.instance.as_ref()).map(|run| run.state());
+        let table = running.or_else(|| self.restored.get(&migration.table));
+        instance.set_state(table.cloned().unwrap_or_default());
+        self.work.push_back(Work::Migrate { handler, instance, migration });
+    }
+
+    /// The table that a migration has made, as the core is to write it; it waits here for whoever is switched to.
+    fn migrated(&mut self, instance: &mut Instance, migration: &Migration) -> Migrated {
+        let table = instance.take_state();
+        let kept = |key: &Arc<[u8]>| table.get(key).is_some();
+        let gone = self.restored.remove(&migration.to).unwrap_or_default();
+        let gone = gone.iter().map(|(key, _)| key).filter(|key| !kept(key));
+        let gone = gone.map(|key| Change { key: Arc::clone(key), value: None });
+        let rows = table.iter().map(|(key, value)| (Arc::clone(key), value.clone()));
+        let rows = rows.map(|(key, value)| Change { key, value: Some(value) });
+        let rows = rows.chain(gone).collect();
+        let version = table.version();
+        self.restored.insert(Arc::clone(&migration.to), table);
+        let name = instance.name();
+        let is_stale = |table: &Arc<str>| {
+            let is_ours = table
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('@'));
+            is_ours && ![&migration.table, &migration.to, &migration.keep].contains(&table)
+        };
+        let stale: Vec<Arc<str>> =
+            self.restored.keys().filter(|table| is_stale(table)).cloned().collect();
+        let stale = stale.into_iter().filter_map(|name| {
+            let table = self.restored.remove(&name)?;
+            let delete = |(key, _): (&Arc<[u8]>, _)| Change { key: Arc::clone(key), value: None };
+            let changes = table.iter().map(delete).collect();
+            Some(StateChange { handler: name, version: table.version() + 1, changes })
+        });
+        Migrated { version, rows, stale: stale.collect() }
+    }
+
+    /// From the next job on, what was loaded last runs, with the state in `table`. Not while a job of this handler runs.
+    pub fn switch(&mut self, handler: HandlerId, table: Arc<str>) {
         let mut instance =
             self.checked.remove(&handler).expect("the core switches to what was checked");
         self.rest(handler);
-        if let Some(table) = self.restored.remove(instance.name()) {
-            instance.set_state(table);
+        if let Some(state) = self.restored.remove(&table) {
+            instance.set_state(state);
         }
-        self.slots.insert(handler, Slot { instance: Some(instance), long: 0 });
+        self.slots.insert(handler, Slot { instance: Some(instance), table, long: 0 });
     }
 
     /// Lets a handler's instance go; its state stays. Not while a job of it runs.
     pub fn rest(&mut self, handler: HandlerId) {
         if let Some(slot) = self.slots.remove(&handler) {
             let mut instance = slot.instance.expect("no job of it runs");
-            self.restored.insert(instance.name().to_owned(), instance.take_state());
+            self.restored.insert(slot.table, instance.take_state());
         }
     }
 
@@ -273,6 +326,12 @@ impl Runner {
                 let result = result.map(|instance| _ = self.checked.insert(handler, instance));
                 Input::Checked { handler, release, result }
             }
+            Done::Migrated { handler, mut instance, migration, result } => {
+                let result = result.map(|()| self.migrated(&mut instance, &migration));
+                // What was loaded meanwhile is what counts.
+                self.checked.entry(handler).or_insert(instance);
+                Input::Migrated { handler, release: Some(migration.release), result }
+            }
             Done::Ran { handler, instance, outcome } => {
                 if let Some(slot) = self.slots.get_mut(&handler) {
                     slot.instance = Some(instance);
@@ -294,6 +353,10 @@ impl Work {
                 let result = load.run().map(Box::new);
                 let (handler, release) = (load.handler, load.version.digest());
                 return Ok(Done::Loaded { handler, release, result });
+            }
+            Work::Migrate { handler, mut instance, migration } => {
+                let result = tidegate_host::migrate(&mut instance, &migration.from, now);
+                return Ok(Done::Migrated { handler, instance, migration, result });
             }
             Work::Start { handler, mut instance, job } => {
                 let step = instance.start(job, slice_fuel, now);

@@ -152,7 +152,7 @@ fn shown(payload: &[u8]) -> String {
     String::from_utf8_lossy(&payload[..payload.len().min(80)]).into_owned()
 }
 
-fn told(failure: &Failure) -> String {
+pub(crate) fn told(failure: &Failure) -> String {
     match failure {
         Failure::Trap(name) | Failure::Quota(name) => format!("{}: {name}", failure.name()),
         Failure::Returned(code) => format!("on_event returned {code}"),

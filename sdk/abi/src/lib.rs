@@ -30,6 +30,10 @@ pub mod export {
     pub const HEAP_BASE: &str = "__heap_base";
 }
 
+/// Where the event comes from that lets a release migrate a copy of its handler's state: its payload is the version that
+/// has left it, and what it does beside changing state is an error. No device can publish there.
+pub const MIGRATE_TOPIC: &str = "$migrate";
+
 /// What a host function or `on_event` answers when it did not do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]

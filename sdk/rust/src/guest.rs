@@ -229,6 +229,12 @@ impl<const N: usize> Inbox<N> {
     }
 }
 
+/// The version whose state is to be migrated now, when the event is about that.
+pub fn migrates_from<'a>(event: &Event<'a>) -> Option<&'a str> {
+    let is_asked = event.topic() == tidegate_abi::MIGRATE_TOPIC;
+    is_asked.then(|| core::str::from_utf8(event.payload()).unwrap_or_default())
+}
+
 #[cfg(feature = "panic-handler")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {

@@ -8,6 +8,7 @@ mod invoke;
 mod logs;
 mod malicious;
 mod many;
+mod migrate;
 mod refused;
 mod stale;
 mod taken_back;

@@ -97,7 +97,7 @@ fn install(folder: &HandlerDir, module: &[u8], golden: Option<&[u8]>) -> Result<
             core::React::Durable => React::Durable,
         },
         golden: golden.map(blob),
-        migrate_from: None,
+        migrate_from: folder.migrate_from.clone(),
         probation: probation(&folder.probation),
     })
 }

@@ -210,6 +210,16 @@ handler.toml:10: probation.event: is not a key here; did you mean `events`?
 }
 
 #[test]
+fn the_version_to_migrate_from_is_one() {
+    let text = format!("migrate_from = \"1.0.0\"\n{GOOD}");
+    let handler = read(&Folder::new("h-migrate"), &text).expect("it is good");
+    assert_eq!(handler.migrate_from.as_deref(), Some("1.0.0"));
+    let text = format!("migrate_from = \"one/two\"\n{GOOD}");
+    let problems = read(&Folder::new("h-migrate-bad"), &text).expect_err("it is not").to_string();
+    assert!(problems.contains("migrate_from: \"one/two\" is not a version"), "{problems}");
+}
+
+#[test]
 fn pins_wake_and_are_granted_by_name() {
     check_more(
         "h-pins",

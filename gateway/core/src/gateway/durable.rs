@@ -49,7 +49,7 @@ impl Gateway {
     /// Puts what one event did into the open commit. State that nobody relies on yet may wait.
     pub(super) fn commit_event(
         &mut self,
-        name: &Arc<str>,
+        table: &Arc<str>,
         event: &Event,
         lasting: Lasting,
     ) -> bool {
@@ -59,10 +59,10 @@ impl Gateway {
         if !writes.is_empty() {
             let at_us = event.message.at.unix_us;
             let changes = writes.iter().map(|write| Change::of(write, version, at_us)).collect();
-            self.commits.write(self.now, name, version, changes);
+            self.commits.write(self.now, table, version, changes);
         }
         if lasts && relied_on && !planted(Bug::LazyLeftBehind) {
-            self.commits.take_state(name);
+            self.commits.take_state(table);
         }
         for send in sends {
             self.record(event.message.at, send, None);
@@ -74,13 +74,13 @@ impl Gateway {
     pub(super) fn react_when(
         &mut self,
         react: React,
-        name: &Arc<str>,
+        (name, table): (&Arc<str>, &Arc<str>),
         event: &Event,
         (publishes, pins): (Vec<Publish>, Vec<PinWrite>),
         lasts: bool,
     ) {
         if react == React::Durable && lasts && !(publishes.is_empty() && pins.is_empty()) {
-            self.commits.take_state(name);
+            self.commits.take_state(table);
         }
         for publish in publishes {
             let cause = Arc::clone(&event.message);

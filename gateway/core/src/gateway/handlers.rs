@@ -109,9 +109,11 @@ impl Gateway {
         }
         let lasting =
             Lasting { writes: result.writes, version: result.version, sends: result.sends };
-        let lasts = self.commit_event(&name, event, lasting);
+        let table = self.deployments.table(id).map_or_else(|| Arc::clone(&name), Arc::clone);
+        let lasts = self.commit_event(&table, event, lasting);
         let react = self.deployments.react(id);
-        self.react_when(react, &name, event, (result.publishes, result.pins), lasts);
+        let leaves = (result.publishes, result.pins);
+        self.react_when(react, (&name, &table), event, leaves, lasts);
         let failure = match result.verdict {
             Verdict::Failed(failure) => Some(failure),
             Verdict::Done | Verdict::Retry => None,

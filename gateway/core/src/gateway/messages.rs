@@ -9,6 +9,7 @@ use crate::effect::{DropReason, Effect};
 use crate::follow::Side;
 use crate::intake::Cause;
 use crate::job::{Event, Failure, HandlerId, Ticket};
+use crate::manifest::MIGRATE_TOPIC;
 use crate::message::{AckTo, Message};
 use crate::pins::PIN_TOPICS;
 use crate::planted::{Bug, planted};
@@ -24,8 +25,9 @@ impl Gateway {
         if Control::is_control(message.topic.as_str()) {
             return self.handle_control(Side::Local, message, ack);
         }
-        // Only our own pins speak there.
-        if message.topic.as_str().starts_with(PIN_TOPICS) {
+        // Only our own pins speak there, and only we say when a state is to be migrated.
+        if message.topic.as_str().starts_with(PIN_TOPICS) || message.topic.as_str() == MIGRATE_TOPIC
+        {
             self.effects.extend(ack.map(Effect::Ack));
             return;
         }

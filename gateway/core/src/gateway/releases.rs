@@ -12,7 +12,9 @@ use crate::job::{Failure, HandlerId, Outcome, Verdict};
 use crate::manifest::Manifest;
 use crate::message::{AckTo, Message};
 use crate::planted::{Bug, planted};
-use crate::release::{Decision, ExamineId, Examined, Refusal, Registered, Stage, Version};
+use crate::release::{
+    Decision, ExamineId, Examined, Migration, Refusal, Registered, Stage, Version,
+};
 use crate::releases::{Ask, Configured, Judged, REGISTRY};
 use crate::time::Timestamp;
 use crate::topic::Topic;
@@ -20,7 +22,8 @@ use crate::topic::Topic;
 /// What a line goes through as soon as no job of it runs.
 #[derive(Clone, Debug)]
 pub(super) enum Pending {
-    Switch { version: Version, on_trial: bool },
+    Migrate(Migration),
+    Switch { version: Version, table: Arc<str>, on_trial: bool },
     Undeploy,
 }
 
@@ -184,8 +187,12 @@ impl Gateway {
                 }
                 Ask::Record { key, row, version } => self.record_row(&key, row, version),
                 Ask::Hold { handler } => self.schedule.hold(handler),
-                Ask::Switch { handler, version, on_trial } => {
-                    self.when_idle(handler, Pending::Switch { version, on_trial });
+                Ask::GoOn { handler } => self.schedule.let_go(handler),
+                Ask::Migrate { handler, migration } => {
+                    self.when_idle(handler, Pending::Migrate(migration));
+                }
+                Ask::Switch { handler, version, table, on_trial } => {
+                    self.when_idle(handler, Pending::Switch { version, table, on_trial });
                 }
                 Ask::Passed { handler } => self.schedule.pass(handler),
                 Ask::Undeploy { handler } => self.when_idle(handler, Pending::Undeploy),
@@ -226,21 +233,28 @@ impl Gateway {
 
     fn change_hands(&mut self, handler: HandlerId, pending: Pending) {
         match pending {
-            Pending::Switch { version, on_trial } => self.switch(handler, &version, on_trial),
+            // What has waited for the job that broke its version's word is over with it.
+            Pending::Migrate(migration) if self.releases.is_migrating(handler) => {
+                self.effects.push_back(Effect::Migrate { handler, migration });
+            }
+            Pending::Migrate(_) => {}
+            Pending::Switch { version, table, on_trial } => {
+                self.switch(handler, &version, table, on_trial);
+            }
             Pending::Undeploy => self.undeploy(handler),
         }
     }
 
-    fn switch(&mut self, handler: HandlerId, version: &Version, on_trial: bool) {
+    fn switch(&mut self, handler: HandlerId, version: &Version, table: Arc<str>, on_trial: bool) {
         let manifest = version.manifest();
         self.routes.remove(handler);
         self.routes.insert(handler, &manifest.triggers);
         self.deployments.insert(handler, Arc::clone(manifest));
-        self.deployments.check(handler);
+        self.deployments.check(handler, Arc::clone(&table));
         if self.schedule.phase(handler).is_none() {
             self.schedule.insert(handler);
         }
-        self.effects.push_back(Effect::Switch { handler });
+        self.effects.push_back(Effect::Switch { handler, table });
         self.schedule.start(handler, on_trial);
         let name = manifest.name.clone();
         self.report(Report::HandlerActive { handler, name });

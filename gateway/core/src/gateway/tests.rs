@@ -163,7 +163,10 @@ impl Bench {
                 format!("quarantine:{wait_ms}")
             }
             Effect::Report(Report::HandlerReleased { .. }) => "released".to_string(),
-            Effect::Report(_) | Effect::Switch { .. } | Effect::Undeploy { .. } => return None,
+            Effect::Report(_)
+            | Effect::Migrate { .. }
+            | Effect::Switch { .. }
+            | Effect::Undeploy { .. } => return None,
             Effect::Examine { .. }
             | Effect::Sign { .. }
             | Effect::Keep(_)

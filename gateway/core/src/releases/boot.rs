@@ -82,6 +82,7 @@ impl Releases {
             entry.row = Some({
                 let mut row = row;
                 row.running = row.previous.take();
+                row.tables.0 = row.tables.1;
                 row.tries = 0;
                 row.phase = if row.running.is_some() { RowPhase::Active } else { RowPhase::None };
                 row

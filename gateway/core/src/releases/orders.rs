@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use super::{Doing, Entry, Order, Releases, Then, Why};
 use crate::planted::{Bug, planted};
 use crate::release::{Digest, Rank, Refusal, Release, Stage, Version};
+use crate::releases::migration::NextTable;
 use crate::releases::row::{Row, RowPhase};
 
 impl Releases {
@@ -28,7 +29,10 @@ impl Releases {
         };
         match entry.doing {
             Doing::Nothing => self.follow(name, order),
-            Doing::Loading { .. } | Doing::Recording { .. } | Doing::Switching { .. } => {
+            Doing::Loading { .. }
+            | Doing::Migrating { .. }
+            | Doing::Recording { .. }
+            | Doing::Switching { .. } => {
                 entry.next = Some(order);
             }
         }
@@ -63,13 +67,14 @@ impl Releases {
         }
     }
 
-    /// It loads and does what its golden events expect: its row, and then it runs.
-    pub(super) fn record_offered(&mut self, name: &Arc<str>, version: Version) {
+    /// It loads, does what its golden events expect, and has its state: its row, and then it runs.
+    pub(super) fn record_offered(&mut self, name: &Arc<str>, version: Version, table: NextTable) {
         let (Some(entry), Version::Pushed(release)) = (self.names.get_mut(name), &version) else {
             return;
         };
         // What has not passed its own probation is nothing to come back to.
-        if !self.trials.contains_key(&entry.id) {
+        let has_passed = !self.trials.contains_key(&entry.id);
+        if has_passed {
             entry.previous = match &entry.running {
                 Some(Version::Pushed(running)) => Some(Arc::clone(running)),
                 Some(Version::Configured(_)) | None => None,
@@ -77,6 +82,7 @@ impl Releases {
         }
         let previous = entry.previous.as_ref().map(|previous| previous.digest);
         let row = row_of(entry, release.rank, release.digest);
+        row.tables = table.of(row.tables, release.digest, has_passed);
         (row.phase, row.tries) = (RowPhase::Probation, 1);
         (row.running, row.previous) = (Some(release.digest), previous);
         let record = self.record(name);

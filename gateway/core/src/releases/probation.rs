@@ -88,6 +88,7 @@ impl Releases {
         if let Some(row) = &mut entry.row {
             row.refuse(broken.digest);
             row.running = row.previous.take();
+            row.tables.0 = row.tables.1;
             row.tries = 0;
             row.phase = match row.running {
                 Some(_) => RowPhase::Active,
@@ -135,6 +136,7 @@ impl Releases {
         };
         match core::mem::replace(&mut entry.doing, Doing::Nothing) {
             Doing::Loading { version: Version::Pushed(release), why: Why::Offered }
+            | Doing::Migrating { version: Version::Pushed(release) }
             | Doing::Recording { then: Then::Switch(Version::Pushed(release)), .. } => {
                 entry.next.get_or_insert(Order::Install(release));
             }
@@ -144,6 +146,7 @@ impl Releases {
             // What is removed is not on probation any more, and nothing else has a newer release.
             Doing::Nothing
             | Doing::Loading { .. }
+            | Doing::Migrating { .. }
             | Doing::Recording { then: Then::Switch(_) | Then::Load(_) | Then::Remove, .. }
             | Doing::Switching { .. } => {}
         }

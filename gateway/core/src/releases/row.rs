@@ -1,7 +1,7 @@
 //! What lasts of a handler's releases: one row of the registry.
 //!
 //! ```text
-//! 1                       format
+//! 2                       format; 1 had no tables
 //! phase u8                0 nothing runs, 1 active, 2 on probation, 3 removed, 4 rejected
 //! tries u8                starts on this probation
 //! flags u8                bit 0: running follows, bit 1: previous follows
@@ -10,6 +10,7 @@
 //! running 32 bytes        when flagged
 //! previous 32 bytes       when flagged
 //! count u8 | digests      refused from now on, newest first
+//! table u64 | table u64   tags of the state tables of `running` and of what it comes back to; 0 is the one without
 //! crc32 u32               of everything before it (IEEE 802.3)
 //! ```
 
@@ -17,7 +18,9 @@ use alloc::vec::Vec;
 
 use crate::release::{Digest, Rank};
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+/// Had no tables.
+const FIRST_FORMAT: u8 = 1;
 /// Digests that are remembered as refused. The ratchet refuses them anyway; this is what tells why.
 pub const REFUSED_MAX: usize = 4;
 
@@ -56,13 +59,16 @@ pub struct Row {
     pub running: Option<Digest>,
     pub previous: Option<Digest>,
     pub refused: Vec<Digest>,
+    /// Tags of the state tables of what runs, and of what it comes back to. 0: the handler's name alone.
+    pub tables: (u64, u64),
 }
 
 impl Row {
     /// For a handler whose first order this is.
     pub fn first(highest: (Rank, Digest)) -> Row {
         let (running, previous, refused) = (None, None, Vec::new());
-        Row { phase: RowPhase::None, tries: 0, highest, running, previous, refused }
+        let phase = RowPhase::None;
+        Row { phase, tries: 0, highest, running, previous, refused, tables: (0, 0) }
     }
 
     pub fn refuse(&mut self, digest: Digest) {
@@ -84,6 +90,8 @@ impl Row {
         let refused = &self.refused[..self.refused.len().min(REFUSED_MAX)];
         bytes.push(refused.len() as u8);
         refused.iter().for_each(|digest| bytes.extend(digest.0));
+        bytes.extend(self.tables.0.to_le_bytes());
+        bytes.extend(self.tables.1.to_le_bytes());
         let crc = crc32(&bytes);
         bytes.extend(crc.to_le_bytes());
         bytes
@@ -95,8 +103,16 @@ impl Row {
         if crc32(rest) != u32::from_le_bytes(*crc) {
             return None;
         }
-        let ([FORMAT, phase, tries, flags], rest) = rest.split_first_chunk::<4>()? else {
-            return None;
+        let ([format, phase, tries, flags], mut rest) = rest.split_first_chunk::<4>()?;
+        let tables = match *format {
+            FIRST_FORMAT => (0, 0),
+            FORMAT => {
+                let (head, tables) = rest.split_last_chunk::<16>()?;
+                rest = head;
+                let tables = u128::from_le_bytes(*tables);
+                (tables as u64, (tables >> 64) as u64)
+            }
+            _ => return None,
         };
         let (key_epoch, rest) = rest.split_first_chunk::<4>()?;
         let (seq, rest) = rest.split_first_chunk::<8>()?;
@@ -123,6 +139,7 @@ impl Row {
             running,
             previous,
             refused: refused.iter().map(|digest| Digest(*digest)).collect(),
+            tables,
         })
     }
 }
@@ -157,6 +174,7 @@ mod tests {
                 running: running.map(digest),
                 previous: previous.map(digest),
                 refused: (0..refused).map(|n| digest(9 + n)).collect(),
+                tables: (1, u64::MAX - u64::from(refused)),
             };
             let bytes = row.encode();
             assert_eq!(Row::decode(&bytes), Some(row));

@@ -137,6 +137,7 @@ pub fn release(opened: &Opened, install: &Install, caps: &Caps) -> Result<Releas
         manifest: Arc::new(manifest(&opened.order.handler, install)?),
         module: Digest(install.module.digest.0),
         golden: install.golden.map(|blob| Digest(blob.digest.0)),
+        migrate_from: install.migrate_from.clone(),
         probation: Probation {
             events: narrow(probation.events),
             uptime_ms: probation.uptime_ms,

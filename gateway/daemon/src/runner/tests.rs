@@ -88,7 +88,7 @@ fn counted(
         panic!("a load is answered with what was found");
     };
     result.expect("a good module");
-    runner.switch(handler);
+    runner.switch(handler, "h".into());
     let outcome = runner.run(job(handler), Now::default()).expect("a short event");
     let event = &outcome.events[0];
     assert_eq!((&event.verdict, event.sends.len()), (&Verdict::Done, 1));

@@ -6,11 +6,12 @@ use super::*;
 use crate::commit::{Commit, CommitId};
 use crate::job::Invoke;
 use crate::release::{
-    Answer, Decision, Digest, ExamineId, Examined, GatewayReport, Probation, Rank, Registered,
-    RegisteredHandler, Release, Row, RowPhase, Stage, Version,
+    Answer, Decision, Digest, ExamineId, Examined, GatewayReport, Migration, Probation, Rank,
+    Registered, RegisteredHandler, Release, Row, RowPhase, Stage, Version,
 };
 use crate::store::Committed;
 
+mod migration;
 mod newer;
 mod noted;
 mod said;
@@ -29,6 +30,7 @@ struct House {
     /// What goes into the audit log.
     noted: Vec<String>,
     report: Option<GatewayReport>,
+    migrations: VecDeque<(HandlerId, Migration)>,
 }
 
 fn digest(seq: u64) -> Digest {
@@ -42,14 +44,15 @@ fn release(seq: u64) -> Arc<Release> {
     let probation = Probation { events: 3, uptime_ms: 1_000, ..Probation::DEFAULT };
     let rank = Rank { key_epoch: 1, seq };
     let manifest = Arc::new(manifest);
-    Arc::new(Release { digest, rank, manifest, module, golden: None, probation })
+    let migrate_from = None;
+    Arc::new(Release { digest, rank, manifest, module, golden: None, migrate_from, probation })
 }
 
 fn row(phase: RowPhase, tries: u8, running: Option<u64>, previous: Option<u64>) -> Row {
     let highest = running.unwrap_or(9);
     let highest = (Rank { key_epoch: 1, seq: highest }, digest(highest));
     let (running, previous) = (running.map(digest), previous.map(digest));
-    Row { phase, tries, highest, running, previous, refused: vec![] }
+    Row { phase, tries, highest, running, previous, refused: vec![], tables: (0, 0) }
 }
 
 impl House {
@@ -65,6 +68,7 @@ impl House {
             version: None,
             noted: vec![],
             report: None,
+            migrations: VecDeque::new(),
         };
         let registered = Registered { gateway: Some("gw".into()), ..registered };
         house.input(Input::Registered(registered));
@@ -96,6 +100,8 @@ impl House {
         let number = |rest: &str| rest.parse::<u64>().expect("a number");
         if word == "conf" {
             self.input(Input::Deploy { handler: HandlerId(1), manifest: manifest("p", "a/+") });
+        } else if let Some(migrates) = migration::Word::read(word) {
+            self.migrate(migrates);
         } else if let Some(seq) = word.strip_prefix("push") {
             self.order(Examined::Install { release: release(number(seq)) });
         } else if let Some(seq) = word.strip_prefix("rm") {
@@ -160,7 +166,14 @@ impl House {
                 self.version = Some(version);
                 text
             }
-            Effect::Switch { .. } => "switch".into(),
+            Effect::Migrate { handler, migration } => {
+                let seen =
+                    format!("migrate:{}:{}", migration.from, migration::short(&migration.table));
+                self.migrations.push_back((handler, migration));
+                seen
+            }
+            Effect::Switch { table, .. } if &*table == "p" => "switch".into(),
+            Effect::Switch { table, .. } => format!("switch:{}", migration::short(&table)),
             Effect::Undeploy { .. } => "undeploy".into(),
             Effect::Run(job) => {
                 let text = format!("run{}", job.events.len());

@@ -259,6 +259,7 @@ impl Bench {
             Effect::Report(_)
             | Effect::SetPin(_)
             | Effect::Check { .. }
+            | Effect::Migrate { .. }
             | Effect::Switch { .. }
             | Effect::Undeploy { .. }
             | Effect::Examine { .. }
