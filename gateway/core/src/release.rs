@@ -107,6 +107,11 @@ impl Probation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ExamineId(pub u64);
 
+/// A module that is to be loaded and tried, numbered in the order of asking. An answer may come when another version is
+/// wanted already, or the same once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CheckId(pub u64);
+
 /// What is durable about pushed handlers, as it was found at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registered {

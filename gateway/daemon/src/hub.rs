@@ -232,7 +232,9 @@ impl Hub {
 
     fn apply(&mut self, timestamp: Timestamp, now: Now, effect: Effect) {
         match effect {
-            Effect::Check { handler, version } => self.runner.check(handler, version),
+            Effect::Check { handler, check, version } => {
+                self.runner.check(handler, check, version);
+            }
             Effect::Switch { handler } => self.runner.switch(handler),
             Effect::Undeploy { handler } => self.runner.rest(handler),
             Effect::Examine { id, topic, payload } => {

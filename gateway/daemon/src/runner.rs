@@ -8,7 +8,7 @@ use tidegate_core::Input;
 use tidegate_core::commit::StateChange;
 use tidegate_core::job::{HandlerId, Job, Outcome};
 use tidegate_core::pins::Pins;
-use tidegate_core::release::{Digest, Version};
+use tidegate_core::release::{CheckId, Digest, Version};
 use tidegate_core::stream::Streams;
 use tidegate_host::{Caps, Instance, Now, Step, Table};
 use tidegate_release::golden;
@@ -37,6 +37,7 @@ pub enum Work {
 /// All it takes to load a module.
 pub struct Load {
     handler: HandlerId,
+    check: CheckId,
     version: Version,
     module_path: PathBuf,
     /// Events that it must answer as they say.
@@ -51,7 +52,7 @@ pub struct Load {
 /// What became of a piece of work.
 pub enum Done {
     /// When a module has been loaded, or refused with a reason.
-    Loaded { handler: HandlerId, release: Option<Digest>, result: Result<Box<Instance>, String> },
+    Loaded { handler: HandlerId, check: CheckId, result: Result<Box<Instance>, String> },
     /// When a job has ended.
     Ran { handler: HandlerId, instance: Box<Instance>, outcome: Outcome },
 }
@@ -76,6 +77,8 @@ pub struct Runner {
     modules: BTreeMap<String, PathBuf>,
     /// Where the modules of pushed ones are, by digest.
     files: Files,
+    /// Each handler's last check. What an earlier one has loaded is let go.
+    checks: BTreeMap<HandlerId, CheckId>,
     /// Loaded, and not switched to yet.
     checked: BTreeMap<HandlerId, Box<Instance>>,
     slots: BTreeMap<HandlerId, Slot>,
@@ -100,6 +103,7 @@ impl Runner {
             restored: BTreeMap::new(),
             modules: BTreeMap::new(),
             files: Files::at(Path::new("")),
+            checks: BTreeMap::new(),
             checked: BTreeMap::new(),
             slots: BTreeMap::new(),
             work: VecDeque::new(),
@@ -150,7 +154,9 @@ impl Runner {
     }
 
     /// Has a module loaded. Answered by [`Done::Loaded`].
-    pub fn check(&mut self, handler: HandlerId, version: Version) {
+    pub fn check(&mut self, handler: HandlerId, check: CheckId, version: Version) {
+        self.checks.insert(handler, check);
+        self.checked.remove(&handler);
         let blob = |digest: Digest| self.files.blobs().join(digest.to_string());
         let (drive, module_path, golden_path): (Arc<dyn Drive>, _, _) = match &version {
             Version::Configured(manifest) => {
@@ -166,8 +172,18 @@ impl Runner {
         let (streams, pins) = (Arc::clone(&self.streams), Arc::clone(&self.pins));
         let caps = self.caps;
         let seed = self.seed ^ u64::from(handler.0);
-        let load =
-            Load { handler, version, module_path, golden_path, drive, streams, pins, caps, seed };
+        let load = Load {
+            handler,
+            check,
+            version,
+            module_path,
+            golden_path,
+            drive,
+            streams,
+            pins,
+            caps,
+            seed,
+        };
         self.work.push_back(Work::Load(Box::new(load)));
     }
 
@@ -269,9 +285,14 @@ impl Runner {
     /// Takes back what has been done; gives the core's part of it.
     pub fn handle_done(&mut self, done: Done) -> Input {
         match done {
-            Done::Loaded { handler, release, result } => {
-                let result = result.map(|instance| _ = self.checked.insert(handler, instance));
-                Input::Checked { handler, release, result }
+            Done::Loaded { handler, check, result } => {
+                let is_last = self.checks.get(&handler) == Some(&check);
+                let result = result.map(|instance| {
+                    if is_last {
+                        self.checked.insert(handler, instance);
+                    }
+                });
+                Input::Checked { handler, check, result }
             }
             Done::Ran { handler, instance, outcome } => {
                 if let Some(slot) = self.slots.get_mut(&handler) {
@@ -292,8 +313,8 @@ impl Work {
         let (handler, instance, step) = match self {
             Work::Load(load) => {
                 let result = load.run().map(Box::new);
-                let (handler, release) = (load.handler, load.version.digest());
-                return Ok(Done::Loaded { handler, release, result });
+                let (handler, check) = (load.handler, load.check);
+                return Ok(Done::Loaded { handler, check, result });
             }
             Work::Start { handler, mut instance, job } => {
                 let step = instance.start(job, slice_fuel, now);

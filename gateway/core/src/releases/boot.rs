@@ -26,7 +26,7 @@ pub enum Configured {
 impl Releases {
     /// Begins with what was durable. Handlers of the configuration come behind it.
     pub fn handle_registered(&mut self, registered: Registered) {
-        self.version = registered.version;
+        (self.version, self.durable) = (registered.version, registered.version);
         let starts =
             Starts::next(registered.starts.as_deref(), registered.boot, registered.uptime_ms);
         self.safe = registered.restarts_max > 0 && starts.count >= registered.restarts_max;
