@@ -9,7 +9,7 @@ use tidegate_release::name::Name;
 use tidegate_release::open::Opened;
 use tidegate_release::ratchet::{Judged, Lane, Rank, Ratchet, judge};
 
-use super::{Desk, Wanted, blobs, cannot_write, manifest, refused};
+use super::{Desk, KEPT_MAX, Wanted, blobs, cannot_write, manifest, refused};
 
 impl Desk {
     pub(super) fn judge(&mut self, opened: Opened, envelope: &Arc<[u8]>) -> Examined {
@@ -27,7 +27,18 @@ impl Desk {
             Lane::Invoke => known.invokes.as_ref(),
         });
         let refusal = match judge(last, rank, digest) {
-            Judged::Newer => return self.accept(opened, envelope),
+            Judged::Newer => match self.awaited(&handler) {
+                Some(awaited) if awaited > rank && lane == Lane::Release => Refusal::new(
+                    "older",
+                    format!(
+                        "{rank} is older than {awaited}, whose chunks are still to come; push again, with a higher seq"
+                    ),
+                ),
+                Some(_) | None => return self.accept(opened, envelope),
+            },
+            Judged::Again if known.is_some_and(|known| known.is_unfollowed) => {
+                return self.accept(opened, envelope);
+            }
             Judged::Again => {
                 return match lane {
                     Lane::Release => Examined::Again { handler: handler.as_str().into() },
@@ -74,6 +85,7 @@ impl Desk {
                     return cannot_write(&handler, &error);
                 }
                 self.turn_ratchet(&handler, rank, digest);
+                self.drop_overtaken(&handler);
                 self.note_accepted(&opened);
                 let (handler, rank) = (handler.as_str().into(), manifest::rank(rank));
                 Examined::Remove { handler, rank, digest: core::Digest(digest.0) }
@@ -97,6 +109,25 @@ impl Desk {
     /// From here on nothing older is accepted, whatever becomes of this one.
     pub(super) fn turn_ratchet(&mut self, handler: &Name, highest: Rank, digest: Digest) {
         let known = self.known.entry(handler.clone()).or_default();
+        // What was accepted before may be what the core is at: it says when it is done.
+        if let Some(before) = &known.ratchet
+            && known.keep.len() < KEPT_MAX
+        {
+            known.keep.push(before.digest);
+        }
+        known.is_unfollowed = false;
         known.ratchet = Some(Ratchet { highest, digest });
+    }
+
+    /// What still waits for its chunks is older than what the ratchet has turned to: it is not to turn it back.
+    pub(super) fn drop_overtaken(&mut self, handler: &Name) {
+        self.wanted.retain(|wanted| wanted.opened.order.handler != *handler);
+        self.forget_unwanted();
+    }
+
+    /// The newest order for the handler that is good and waits for its chunks.
+    fn awaited(&self, handler: &Name) -> Option<Rank> {
+        let mut orders = self.wanted.iter().map(|wanted| &wanted.opened.order);
+        orders.find(|order| order.handler == *handler).map(|order| order.rank)
     }
 }
