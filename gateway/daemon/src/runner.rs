@@ -8,6 +8,7 @@ use tidegate_core::Input;
 use tidegate_core::commit::StateChange;
 use tidegate_core::job::{HandlerId, Job, Outcome};
 use tidegate_core::pins::Pins;
+use tidegate_core::planted::{Bug, planted};
 use tidegate_core::release::{CheckId, Digest, Version};
 use tidegate_core::stream::Streams;
 use tidegate_host::{Caps, Instance, Now, Step, Table};
@@ -286,7 +287,8 @@ impl Runner {
     pub fn handle_done(&mut self, done: Done) -> Input {
         match done {
             Done::Loaded { handler, check, result } => {
-                let is_last = self.checks.get(&handler) == Some(&check);
+                let is_last =
+                    self.checks.get(&handler) == Some(&check) || planted(Bug::LateLoadRuns);
                 let result = result.map(|instance| {
                     if is_last {
                         self.checked.insert(handler, instance);

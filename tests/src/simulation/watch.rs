@@ -14,7 +14,7 @@ use super::upstream::Upstream;
 use tidegate_core::record::StreamId;
 
 /// Starts that a release on probation may take; see the core's `TRIES_MAX`.
-const TRIES_MAX: usize = 3;
+pub const TRIES_MAX: usize = 3;
 
 /// What one release has done.
 #[derive(Debug, Default)]
@@ -107,6 +107,11 @@ impl Watch {
             ));
         }
         Ok(())
+    }
+
+    /// Lives of the gateway in which the release has ended an event well.
+    pub fn lives_of(&self, seq: u64) -> usize {
+        self.deeds.get(&seq).map_or(0, |deeds| deeds.lives.len())
     }
 
     /// All that had left the gateway when it was looked at has been heard.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidegate_core::planted::{Bug, planted};
 use tidegate_core::release::{self as core, Examined, Refusal};
 use tidegate_release::hash::Digest;
 use tidegate_release::manifest::{Blob, What};
@@ -36,7 +37,10 @@ impl Desk {
                 ),
                 Some(_) | None => return self.accept(opened, envelope),
             },
-            Judged::Again if known.is_some_and(|known| known.is_unfollowed) => {
+            Judged::Again
+                if known.is_some_and(|known| known.is_unfollowed)
+                    || planted(Bug::TakenBackRunsAgain) =>
+            {
                 return self.accept(opened, envelope);
             }
             Judged::Again => {
@@ -121,6 +125,9 @@ impl Desk {
 
     /// What still waits for its chunks is older than what the ratchet has turned to: it is not to turn it back.
     pub(super) fn drop_overtaken(&mut self, handler: &Name) {
+        if planted(Bug::WaitingTurnsRatchetBack) {
+            return;
+        }
         self.wanted.retain(|wanted| wanted.opened.order.handler != *handler);
         self.forget_unwanted();
     }
