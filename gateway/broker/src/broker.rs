@@ -201,6 +201,13 @@ impl Broker {
         self.clients.touch(slot);
     }
 
+    /// Ends a connection that brings more than there is room for. A v5 client is told that the server is busy.
+    pub fn hang_up(&mut self, conn: ConnId) {
+        if let Some(slot) = self.clients.slot(conn) {
+            self.close(slot, CloseReason::Busy);
+        }
+    }
+
     /// Whether the connection's bytes are left unused now: between [`Broker::pause`] and
     /// [`Broker::resume`], and while a 3.1.1 client has `receive_max` messages unacked. When it ends,
     /// the connection comes up in [`Broker::poll_dirty`], and bytes that were left go in again.

@@ -33,7 +33,7 @@ pub enum CloseReason {
     Identifier,
     /// When CONNECT asked for extended authentication.
     Authentication,
-    /// When `clients_max` were connected.
+    /// When `clients_max` were connected, and by [`crate::Broker::hang_up`].
     Busy,
     /// When it left a packet half sent while `buffered_bytes_max` were kept.
     Buffered,

@@ -191,6 +191,17 @@ fn a_paused_client_is_not_read_and_others_are() {
 }
 
 #[test]
+fn a_client_that_is_hung_up_on_is_told_that_the_server_is_busy() {
+    let mut w = world();
+    w.join("x", V5);
+    let conn = w.conn("x");
+    w.broker.hang_up(conn);
+    w.broker.hang_up(conn);
+    assert_eq!(w.hear("x"), ["DISCONNECT 89", "close"]);
+    assert_eq!(w.events(), ["gone x busy"]);
+}
+
+#[test]
 fn what_is_kept_for_all_is_bounded_and_who_keeps_up_does_not_notice() {
     let limits = Limits { buffered_bytes_max: 10_000, ..Limits::DEV };
     let mut w = World::new(limits);

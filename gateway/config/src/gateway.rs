@@ -26,6 +26,9 @@ const GROUPS_MAX: usize = 16;
 /// Beyond ten nobody waits for it.
 const RESTARTS: RangeInclusive<u64> = 0..=10;
 const RESTARTS_DEFAULT: u8 = 3;
+/// Up to a year. Thirty days: who pushes less often sends the trust file again, signed anew.
+const STALE_AFTER_S: RangeInclusive<u64> = 0..=31_536_000;
+const STALE_AFTER_S_DEFAULT: u32 = 2_592_000;
 
 /// Reads `gateway.toml`, the board it names and the `handler.toml` of each of its handlers.
 ///
@@ -49,7 +52,7 @@ fn settings(root: &Table<'_>, folder: &Path) -> Option<Settings> {
     let groups = groups(&table);
     let restarts_max = table.number("restarts_max", &RESTARTS, "");
     let restarts_max = restarts_max.map_or(RESTARTS_DEFAULT, |at| at.value as u8);
-    let trust = trust(root, folder);
+    let (trust, stale_after_s) = trust(root, folder).unzip();
     let board = board(&table, folder);
     let local = local(&root.table("local"), id.as_deref(), folder);
     let store = store(&root.table("store"));
@@ -99,6 +102,7 @@ fn settings(root: &Table<'_>, folder: &Path) -> Option<Settings> {
         groups,
         restarts_max,
         trust,
+        stale_after_s: stale_after_s.unwrap_or(0),
         board: board?,
         local: local?,
         store,
@@ -131,11 +135,13 @@ fn groups(table: &Table<'_>) -> Vec<String> {
 }
 
 /// The trust file. What is in it is checked when the daemon starts.
-fn trust(root: &Table<'_>, folder: &Path) -> Option<PathBuf> {
+fn trust(root: &Table<'_>, folder: &Path) -> Option<(PathBuf, u32)> {
     if !root.has("trust") {
         return None;
     }
     let table = root.table("trust");
+    let stale_after_s = table.number("stale_after_s", &STALE_AFTER_S, "");
+    let stale_after_s = stale_after_s.map_or(STALE_AFTER_S_DEFAULT, |at| at.value as u32);
     let written = table.need_text("file", "\"trust\"")?;
     let path = folder.join(written.value);
     if !path.is_file() {
@@ -143,7 +149,7 @@ fn trust(root: &Table<'_>, folder: &Path) -> Option<PathBuf> {
             .place
             .wrong(format!("{} is not there; `tidegate trust init` makes one", path.display()));
     }
-    Some(path)
+    Some((path, stale_after_s))
 }
 
 fn id(table: &Table<'_>) -> Option<String> {

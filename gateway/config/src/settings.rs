@@ -28,6 +28,8 @@ pub struct Settings {
     pub restarts_max: u8,
     /// Whose pushes are taken. Without it nobody's are.
     pub trust: Option<PathBuf>,
+    /// Without a new signed order or trust file for so long, the gateway says that it is stale; 0: never.
+    pub stale_after_s: u32,
     pub board: Board,
     pub local: Local,
     pub store: StoreSettings,

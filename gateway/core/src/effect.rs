@@ -8,7 +8,7 @@ use crate::job::{Failure, HandlerId, Job, LogLine};
 use crate::message::{AckTo, Message, SourceId};
 use crate::pins::PinWrite;
 use crate::record::{LossReason, Refusal, Sending};
-use crate::release::{Answer, CheckId, Decision, ExamineId, Settled, Version};
+use crate::release::{Answer, CheckId, Decision, ExamineId, GatewayReport, Settled, Version};
 use crate::store::{Evict, Fetch};
 use crate::topic::{Filter, Topic};
 
@@ -42,6 +42,8 @@ pub enum Effect {
         answer: Answer,
         tries: u8,
     },
+    /// Sign what the gateway says of itself. Answered by [`crate::Input::Signed`].
+    SignReport(GatewayReport),
     /// Write a decision down in the audit log.
     Note(Decision),
     /// An order has been followed: files that nothing refers to any more may go.
@@ -71,6 +73,8 @@ pub enum Effect {
     /// Read nothing more from this source until [`Effect::Resume`].
     Pause(SourceId),
     Resume(SourceId),
+    /// End this source's connection: far more is inside than may be, and nothing of it is taken any more.
+    HangUp(SourceId),
     /// Try to reach the foreign broker. Answered by `LocalUp` or `LocalDown`.
     ConnectLocal,
     /// Make this durable, after every commit before it. Answered by [`crate::Input::Committed`].
@@ -101,6 +105,8 @@ pub enum Report {
     Release(Answer),
     /// When an answer cannot be signed, and will not be tried again.
     Unsigned { handler: Arc<str>, reason: String },
+    /// When nothing new that is signed has come for longer than was set, and when something has again.
+    Stale { is_stale: bool },
     /// When no handler is started, because the daemon restarted so often in so short a time.
     SafeMode,
     /// When one event of a handler failed.
@@ -146,19 +152,22 @@ pub enum DropReason {
     TooLarge,
     /// When it had come before, under the same id of its sender's.
     Repeated,
+    /// When QoS 1 found far more inside than may be: its source is hung up on, and sends it again.
+    Overdrawn,
     /// When it was a control message, and too many were being examined.
     Unexamined,
 }
 
 impl DropReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [DropReason; 7] = [
+    pub const ALL: [DropReason; 8] = [
         DropReason::GatewayFull,
         DropReason::LineFull,
         DropReason::Loop,
         DropReason::LocalDown,
         DropReason::TooLarge,
         DropReason::Repeated,
+        DropReason::Overdrawn,
         DropReason::Unexamined,
     ];
 
@@ -170,6 +179,7 @@ impl DropReason {
             DropReason::LocalDown => "local-down",
             DropReason::TooLarge => "too-large",
             DropReason::Repeated => "repeated",
+            DropReason::Overdrawn => "overdrawn",
             DropReason::Unexamined => "unexamined",
         }
     }

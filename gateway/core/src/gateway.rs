@@ -12,6 +12,7 @@ use crate::deploy::{Deployments, HandlerCounters};
 use crate::drops::Drops;
 use crate::effect::{DropReason, Effect, Report};
 use crate::follow::Follows;
+use crate::fresh::Fresh;
 use crate::input::Input;
 use crate::intake::Intake;
 use crate::job::HandlerId;
@@ -28,6 +29,7 @@ use crate::seen::SeenWindow;
 use crate::stream::Streams;
 use crate::time::Timestamp;
 
+mod answers;
 mod durable;
 mod handlers;
 mod invokes;
@@ -75,6 +77,9 @@ pub struct Gateway {
     schedule: Schedule,
     deployments: Deployments,
     control: Control,
+    fresh: Fresh,
+    /// The gateway has something to say of itself.
+    report_due: bool,
     follows: Follows,
     releases: Releases,
     /// Lines that change hands when their job has ended.
@@ -113,6 +118,8 @@ impl Gateway {
             schedule: Schedule::new(limits),
             deployments: Deployments::default(),
             control: Control::default(),
+            fresh: Fresh::default(),
+            report_due: false,
             follows: Follows::default(),
             releases: Releases::new(limits.failures_max),
             pending: BTreeMap::new(),
@@ -195,6 +202,7 @@ impl Gateway {
             }
         }
         self.pump_releases();
+        self.say_report();
         self.pump();
         self.resume_sources();
     }
@@ -207,7 +215,11 @@ impl Gateway {
         self.schedule.handle_timeout(now);
         self.end_probations(now);
         self.sign_again(now);
+        if self.fresh.handle_timeout(now) {
+            self.tell_stale(true);
+        }
         self.pump_releases();
+        self.say_report();
         if self.local.handle_timeout(now) {
             self.effects.push_back(Effect::ConnectLocal);
         }
@@ -220,6 +232,7 @@ impl Gateway {
         let durable = [self.commits.poll_timeout(), self.outbox.poll_timeout()];
         let durable =
             durable.into_iter().chain([self.releases.poll_timeout(), self.control.poll_timeout()]);
+        let durable = durable.chain([self.fresh.poll_timeout()]);
         lines.into_iter().chain(durable).flatten().min()
     }
 

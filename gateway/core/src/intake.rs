@@ -8,6 +8,10 @@ use crate::job::{HandlerId, Ticket};
 use crate::message::{AckTo, Message, SourceId};
 use crate::planted::{Bug, planted};
 
+/// So many times its limits the intake holds at most. A source is paused as soon as it finds no credit, and what it had
+/// sent until then is taken; but it may come again and again with as much, on one connection after the other.
+const OVERDRAW: usize = 4;
+
 /// What a paused source waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -48,6 +52,8 @@ pub struct Intake {
     pending: BTreeMap<Seen, Ticket>,
     next_ticket: u64,
     paused: Vec<(SourceId, Cause)>,
+    /// Sources that nothing more is taken from.
+    refused: Vec<SourceId>,
 }
 
 impl Intake {
@@ -61,17 +67,32 @@ impl Intake {
             pending: BTreeMap::new(),
             next_ticket: 1,
             paused: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
     /// Credits left: messages, none when the bytes are used up. QoS 1 may overdraw them by what its source
-    /// had sent before it was paused.
+    /// had sent before it was paused, up to [`Intake::is_refused`].
     pub fn free(&self) -> usize {
         if self.bytes >= self.bytes_max { 0 } else { self.messages_max.saturating_sub(self.used) }
     }
 
     pub fn used(&self) -> usize {
         self.used
+    }
+
+    /// Whether nothing is taken from this source any more, since so much is overdrawn: it will send again what it gets no
+    /// ack for.
+    pub fn is_refused(&mut self, source: SourceId) -> bool {
+        let is_refused = self.refused.contains(&source);
+        let most = |max: usize| max.saturating_mul(OVERDRAW);
+        if !is_refused
+            && (self.used >= most(self.messages_max) || self.bytes >= most(self.bytes_max))
+        {
+            self.refused.push(source);
+            return true;
+        }
+        is_refused
     }
 
     /// Takes a credit for one message in one line.
@@ -144,6 +165,7 @@ impl Intake {
             !waiting.acks.is_empty() || waiting.mark.is_some()
         });
         self.paused.retain(|(paused, _)| *paused != source);
+        self.refused.retain(|refused| *refused != source);
     }
 
     /// Marks `source` as paused. False when it already was.

@@ -6,6 +6,7 @@ extern crate alloc;
 mod effect;
 mod input;
 
+mod fresh;
 mod gateway;
 
 mod commits;

@@ -129,6 +129,8 @@ pub struct Registered {
     pub uptime_ms: u64,
     /// Quick restarts after which no handler is started; 0: always started.
     pub restarts_max: u8,
+    /// Without a new signed word for so long, the gateway says that it is stale; 0: never.
+    pub stale_after_ms: u64,
 }
 
 /// One handler's row, and the releases it names as far as their files are good.
@@ -174,6 +176,8 @@ pub enum Examined {
     Invoke { handler: Arc<str>, rank: Rank, digest: Digest, message: Message, invoke: Invoke },
     /// When it is the very order that was followed last: the sender wants to know how it went.
     Again { handler: Arc<str> },
+    /// When a trust file is good, newer, and holds from now on.
+    Trusted,
     /// When somebody wants to know how all handlers do.
     Asked,
 }
@@ -239,6 +243,17 @@ impl Stage {
             Stage::SafeMode => "safe-mode",
         }
     }
+}
+
+/// What the gateway says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GatewayReport {
+    pub uptime_ms: u64,
+    pub is_safe_mode: bool,
+    /// When nothing new that is signed has come for longer than was set.
+    pub is_stale: bool,
+    /// Handlers that have a line.
+    pub handlers: u32,
 }
 
 /// What was decided, for the audit log.

@@ -253,6 +253,7 @@ impl Hub {
                     queue.push_back(ToBroker::Unretain);
                 }
             }
+            Effect::SignReport(report) => self.releases.push_back(ToReleases::Report(report)),
             Effect::Note(decision) => self.releases.push_back(ToReleases::Note(decision)),
             Effect::Settle(settled) => self.releases.push_back(ToReleases::Settle(settled)),
             Effect::ListenUpstream(filter) => self.uplink.push_back(ToUplink::Listen(filter)),
@@ -300,6 +301,11 @@ impl Hub {
             Effect::Resume(source) => {
                 if let Local::FrontDoor(broker) = &mut self.local {
                     broker.resume(source);
+                }
+            }
+            Effect::HangUp(source) => {
+                if let Local::FrontDoor(broker) = &mut self.local {
+                    broker.hang_up(source);
                 }
             }
             Effect::ConnectLocal => {

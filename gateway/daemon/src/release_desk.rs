@@ -30,6 +30,7 @@ mod identity;
 mod judging;
 mod known;
 mod manifest;
+mod signing;
 mod transfer;
 mod trust;
 
@@ -52,6 +53,7 @@ const KEPT_MAX: usize = 4;
 pub enum ToReleases {
     Examine { id: ExamineId, topic: Topic, payload: Arc<[u8]> },
     Sign { answer: core::Answer, tries: u8 },
+    Report(core::GatewayReport),
     Note(core::Decision),
     Settle(Settled),
 }
@@ -171,6 +173,7 @@ impl Desk {
                 self.say(id, examined);
             }
             ToReleases::Sign { answer, tries } => self.sign(answer, tries),
+            ToReleases::Report(report) => self.sign_report(&report),
             ToReleases::Note(decision) => {
                 if let Some(what) = audit::decided(&decision) {
                     self.audit.note(when, what);
@@ -299,39 +302,6 @@ impl Desk {
             }
         }
         self.files.tidy(&releases, &blobs);
-    }
-
-    fn sign(&mut self, answer: core::Answer, tries: u8) {
-        let signed = answers::answer(&answer, &self.gateway, self.identity.count())
-            .ok_or_else(|| "its handler has a name that cannot be pushed".to_owned())
-            .and_then(|signed| match signed.sign(self.identity.key()) {
-                Ok(payload) => Ok((payload, signed.handler)),
-                Err(error) => Err(error.to_string()),
-            });
-        let (payload, handler) = match signed {
-            Ok(signed) => signed,
-            Err(reason) => {
-                return self.said.push_back(Input::Unsigned { answer, tries, reason });
-            }
-        };
-        let gateway = self.gateway.clone();
-        let (topic, retain) = match &answer.stage {
-            core::Stage::Invoked(_) => (ControlTopic::Invoked { gateway, handler }, false),
-            core::Stage::Checking { .. }
-            | core::Stage::Installing
-            | core::Stage::Probation { .. }
-            | core::Stage::Active
-            | core::Stage::Rejected(_)
-            | core::Stage::RolledBack { .. }
-            | core::Stage::Removed
-            | core::Stage::SafeMode => (ControlTopic::Answer { gateway, handler }, true),
-        };
-        match Topic::new(&topic.to_string()) {
-            Ok(topic) => {
-                self.said.push_back(Input::Signed { topic, payload: payload.into(), retain });
-            }
-            Err(error) => error!(%error, "an answer has no topic"),
-        }
     }
 }
 

@@ -83,6 +83,7 @@ pub fn open(
         boot: boot(),
         uptime_ms: uptime_ms(),
         restarts_max: settings.restarts_max,
+        stale_after_ms: u64::from(settings.stale_after_s) * 1000,
         ..Registered::default()
     };
     if let Some(registry) = registry {

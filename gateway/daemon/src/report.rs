@@ -64,6 +64,12 @@ impl Reporter {
                     );
                 }
             }
+            Report::Stale { is_stale: true } => {
+                warn!(
+                    "no new signed order or trust file has come for long; somebody in between may hold them back (trust.stale_after_s)"
+                );
+            }
+            Report::Stale { is_stale: false } => info!("something new and signed has come again"),
             Report::SafeMode => {
                 error!(
                     "the daemon restarted so often that no handler is started; records go on, pushes are taken (gateway.restarts_max)"

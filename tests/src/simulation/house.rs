@@ -17,9 +17,10 @@ use tidegated::runner::{Runner, Work};
 use tidegated::store_desk::StoreDesk;
 
 use super::disks::{Disks, Shared};
-use super::handlers::{self, CAPS, Folders};
+use super::handlers::{self, CAPS, Folders, NAMES};
 use super::random::Random;
 use super::release_side::ReleaseSide;
+use super::world::DEVICES;
 use crate::pusher::Fleet;
 
 /// Small, so that every limit is reached often.
@@ -46,8 +47,12 @@ pub const OUTBOX: OutboxLimits = OutboxLimits {
     dead_letters_burst: 1_000_000,
     ..OutboxLimits::DEV
 };
-/// Beyond `held_bytes_max`: what jobs that had begun, and a quarantine's dead letters, bring on top.
-pub const BEHIND_BYTES_MAX: usize = COMMITS.held_bytes_max + 8 * 1024;
+/// A dead letter with a message of the devices in it is no longer.
+const LETTER_BYTES_MAX: usize = 128;
+/// Beyond `held_bytes_max`: what jobs that had begun bring on top, and the dead letters of every handler's line when
+/// all are quarantined at once.
+pub const BEHIND_BYTES_MAX: usize = COMMITS.held_bytes_max
+    + NAMES.len() * (LIMITS.line_messages_max + DEVICES * RECEIVE_MAX as usize) * LETTER_BYTES_MAX;
 pub const RECEIVE_MAX: u16 = 8;
 /// The pace that probations reckon with; as much in a slice as without it.
 const FUEL_PER_MS: u64 = 100_000;

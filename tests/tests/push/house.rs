@@ -53,6 +53,12 @@ impl House {
         house
     }
 
+    /// With more in `[trust]`.
+    pub fn start_with_trust(more: &str) -> House {
+        let address = ports::free();
+        House::start_set(&Local::Listen(address), address, None, (&[], ""), more)
+    }
+
     /// Behind a broker that was there before.
     pub fn start_behind() -> House {
         let broker = Mosquitto::start();
@@ -75,9 +81,19 @@ impl House {
         handlers: &[Handler],
         more: &str,
     ) -> House {
+        House::start_set(local, address, broker, (handlers, more), "")
+    }
+
+    fn start_set(
+        local: &Local,
+        address: SocketAddr,
+        broker: Option<Mosquitto>,
+        (handlers, more): (&[Handler], &str),
+        trust_more: &str,
+    ) -> House {
         let fleet = Fleet::new(1);
         let (trust, path) = trust_file(&fleet);
-        let more = format!("{more}\n[trust]\nfile = {path:?}\n");
+        let more = format!("{more}\n[trust]\nfile = {path:?}\n{trust_more}");
         let daemon = Daemon::spawn_with(local, handlers, &Placement::default(), &more);
         daemon.wait_until_ready(handlers);
         let pusher = Pusher::connect(address, GATEWAY);

@@ -9,6 +9,7 @@ mod logs;
 mod malicious;
 mod many;
 mod refused;
+mod stale;
 mod taken_back;
 mod tool;
 mod way;

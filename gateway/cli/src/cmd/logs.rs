@@ -193,7 +193,8 @@ impl Watch {
                 | Told::Pinned { .. }
                 | Told::Forged { .. }
                 | Told::Replayed { .. }
-                | Told::NoKey { .. } => {}
+                | Told::NoKey { .. }
+                | Told::Report(_) => {}
             }
         }
         Ok(is_known)

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tidegate_release::Name;
-use tidegate_release::answer::Answer;
+use tidegate_release::answer::{Answer, Report};
 use tidegate_release::manifest::Target;
 use tidegate_release::topics::{ControlTopic, ROOT};
 use tokio::time::timeout_at;
@@ -82,6 +82,7 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
         targets,
         gateways,
         known: BTreeMap::new(),
+        reports: BTreeMap::new(),
         seen: BTreeSet::new(),
         notes: BTreeSet::new(),
     };
@@ -96,6 +97,8 @@ struct Survey {
     targets: Vec<Target>,
     gateways: Gateways,
     known: BTreeMap<(Name, Name), Known>,
+    /// What gateways say of themselves.
+    reports: BTreeMap<Name, Report>,
     /// Gateways that showed a key or answered.
     seen: BTreeSet<Name>,
     notes: BTreeSet<String>,
@@ -142,7 +145,10 @@ impl Survey {
 
     fn filters(&self) -> Vec<String> {
         let is_group = |target: &Target| matches!(target, Target::Group(_));
-        let of = |gateway: &str| [key_filter(gateway), format!("{ROOT}{gateway}/handler/+")];
+        let of = |gateway: &str| {
+            let handlers = format!("{ROOT}{gateway}/handler/+");
+            [key_filter(gateway), handlers, format!("{ROOT}{gateway}/gateway")]
+        };
         if self.targets.is_empty() || self.targets.iter().any(is_group) {
             return of("+").into();
         }
@@ -183,6 +189,9 @@ impl Survey {
                     let key = (answer.gateway.clone(), answer.handler.clone());
                     let known = Known { answer, is_fresh: !is_kept, at };
                     self.known.insert(key, known);
+                }
+                Told::Report(report) => {
+                    self.reports.insert(report.gateway.clone(), report);
                 }
                 Told::Pinned { gateway, key } => {
                     self.notes.insert(format!(
@@ -243,7 +252,15 @@ impl Survey {
                 server.name()
             )));
         }
-        let text = if json { shown::lines(&known) } else { shown::table(&known, unix_s()) };
+        for report in self.reports.values().filter(|report| report.is_stale) {
+            eprintln!(
+                "{} is stale: no new signed order or trust file has reached it for as long as its trust.stale_after_s; \
+                 somebody in between may hold them back",
+                report.gateway
+            );
+        }
+        let text =
+            if json { shown::lines(&known, &self.reports) } else { shown::table(&known, unix_s()) };
         print!("{text}");
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_release::answer::{Answer, Heard, verify};
+use tidegate_release::answer::{Answer, Heard, Report, verify, verify_report};
 use tidegate_release::keys::parse_public;
 use tidegate_release::topics::{ControlTopic, ROOT};
 use tidegate_release::{Name, PublicKey};
@@ -29,6 +29,8 @@ pub enum Told {
         /// When it was heard first, in seconds since 1970.
         at: u64,
     },
+    /// When a gateway says how it is itself.
+    Report(Report),
     /// When an answer is not signed with the gateway's key, or damaged.
     Forged { gateway: Name },
     /// When an answer is older than one that was heard before.
@@ -81,6 +83,9 @@ impl Gateways {
         if let Some(gateway) = key_topic(&message.topic) {
             return self.hear_key(gateway, &message.payload, now_s);
         }
+        if let Ok(ControlTopic::Gateway { gateway }) = ControlTopic::parse(&message.topic) {
+            return self.hear_report(&gateway, &message.payload);
+        }
         let Ok(ControlTopic::Answer { gateway, handler }) = ControlTopic::parse(&message.topic)
         else {
             return Ok(Vec::new());
@@ -98,6 +103,20 @@ impl Gateways {
             self.waiting.insert((gateway.clone(), handler), answer);
         }
         Ok(vec![Told::NoKey { gateway }])
+    }
+
+    /// One that is older than any answer is passed over: a gateway says it behind them.
+    fn hear_report(&mut self, gateway: &Name, payload: &[u8]) -> Result<Vec<Told>, Failure> {
+        self.recall(gateway)?;
+        let Some(pin) = self.pins.get(gateway) else {
+            return Ok(Vec::new());
+        };
+        let newest = pin.seen.values().map(|seen| seen.counter).max().unwrap_or(0);
+        Ok(match verify_report(payload, &pin.key, newest) {
+            Heard::New(report) if report.gateway == *gateway => vec![Told::Report(report)],
+            Heard::New(_) | Heard::Forged => vec![Told::Forged { gateway: gateway.clone() }],
+            Heard::Old => Vec::new(),
+        })
     }
 
     /// What this machine remembers of a gateway.

@@ -151,7 +151,8 @@ impl Course<'_> {
                 Told::Answer { .. }
                 | Told::Forged { .. }
                 | Told::Replayed { .. }
-                | Told::NoKey { .. } => {}
+                | Told::NoKey { .. }
+                | Told::Report(_) => {}
             }
         }
         Ok(())

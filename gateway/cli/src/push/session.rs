@@ -288,6 +288,7 @@ impl Session {
                         self.replayed.push(gateway);
                     }
                 }
+                Told::Report(_) => {}
                 Told::NoKey { gateway } => {
                     if !self.no_keys.contains(&gateway) {
                         self.no_keys.push(gateway);

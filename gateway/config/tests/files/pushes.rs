@@ -26,6 +26,7 @@ fn what_is_good_is_explained() {
                 restarts_max = 0\n[local]\nlisten = \"127.0.0.1:1\"\n[trust]\nfile = \"trust\"\n";
     let settings = read(&folder, text).expect("it is good");
     assert_eq!((settings.groups.join(" ").as_str(), settings.restarts_max), ("boilers hall-3", 0));
+    assert_eq!(settings.stale_after_s, 30 * 86_400);
     let path = folder.path.join("trust");
     let line = format!(
         "pushes      to gw-01, group:boilers, group:hall-3, signed as {} says",

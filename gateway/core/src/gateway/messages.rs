@@ -29,6 +29,14 @@ impl Gateway {
             self.effects.extend(ack.map(Effect::Ack));
             return;
         }
+        // A foreign broker bounds by its window what we have not acked.
+        if let Some(ack) = ack
+            && self.local.routes_inside()
+            && self.intake.is_refused(ack.source)
+        {
+            self.effects.push_back(Effect::HangUp(ack.source));
+            return self.count_drop(DropReason::Overdrawn);
+        }
         if let Some(mark) = message.mark
             && self.is_repeated(mark, ack)
         {

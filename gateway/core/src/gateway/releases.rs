@@ -10,9 +10,9 @@ use crate::effect::{DropReason, Effect, Report};
 use crate::follow::Side;
 use crate::job::{Failure, HandlerId, Outcome, Verdict};
 use crate::manifest::Manifest;
-use crate::message::{AckTo, Message, QoS};
+use crate::message::{AckTo, Message};
 use crate::planted::{Bug, planted};
-use crate::release::{Answer, Decision, ExamineId, Examined, Refusal, Registered, Stage, Version};
+use crate::release::{Decision, ExamineId, Examined, Refusal, Registered, Stage, Version};
 use crate::releases::{Ask, Configured, Judged, REGISTRY};
 use crate::time::Timestamp;
 use crate::topic::Topic;
@@ -76,8 +76,11 @@ impl Gateway {
         if !matches!(examined, Examined::Refused { .. }) {
             self.keep(keep);
         }
+        if is_word(&examined) && self.fresh.handle_word(self.now) {
+            self.tell_stale(false);
+        }
         match examined {
-            Examined::Nothing => {}
+            Examined::Nothing | Examined::Trusted => {}
             Examined::Refused { handler, refusal } => {
                 if let Some(handler) = handler
                     && self.refusals.take(self.now)
@@ -119,7 +122,7 @@ impl Gateway {
                 }
             }
             Examined::Again { handler } => self.releases.handle_again(self.now, &handler),
-            Examined::Asked => self.releases.handle_asked(self.now),
+            Examined::Asked => self.report_due |= self.releases.handle_asked(self.now),
         }
         self.end(ticket, false);
     }
@@ -139,6 +142,8 @@ impl Gateway {
     pub(super) fn handle_registered(&mut self, registered: Registered) {
         if let Some(gateway) = &registered.gateway {
             self.control.know(gateway, &registered.groups);
+            self.fresh.know(self.now, registered.stale_after_ms);
+            self.report_due = true;
         }
         self.releases.handle_registered(registered);
         if self.releases.is_safe_mode() {
@@ -258,70 +263,6 @@ impl Gateway {
         self.effects.push_back(Effect::Undeploy { handler });
     }
 
-    /// Says what there is to say: to people, and signed to whoever pushed.
-    fn answer(&mut self, handler: Option<HandlerId>, mut answer: Answer, is_news: bool) {
-        if let Some(handler) = handler {
-            answer.figures = self.deployments.figures(handler, self.fuel_per_ms);
-        }
-        match (&answer.release, &answer.stage, handler) {
-            (None, Stage::Rejected(refusal), Some(handler)) if !answer.version.is_empty() => {
-                let (name, reason) = (String::from(&*answer.handler), refusal.text.clone());
-                self.report(Report::HandlerRejected { handler, name, reason });
-            }
-            (None, Stage::Active | Stage::SafeMode, _) => {}
-            _ if is_news => self.report(Report::Release(answer.clone())),
-            _ => {}
-        }
-        if self.control.is_known() {
-            self.control.forget_unsigned(&answer.handler);
-            self.effects.push_back(Effect::Sign { answer, tries: 0 });
-        }
-    }
-
-    pub(super) fn handle_unsigned(
-        &mut self,
-        now: Timestamp,
-        answer: Answer,
-        tries: u8,
-        reason: String,
-    ) {
-        let handler = Arc::clone(&answer.handler);
-        if !self.control.handle_unsigned(now, answer, tries) {
-            self.report(Report::Unsigned { handler, reason });
-        }
-    }
-
-    /// Answers that could not be signed before.
-    pub(super) fn sign_again(&mut self, now: Timestamp) {
-        while let Some((answer, tries)) = self.control.poll_unsigned(now) {
-            self.effects.push_back(Effect::Sign { answer, tries });
-        }
-    }
-
-    /// An answer is signed: it stays with the brokers for whoever asks.
-    pub(super) fn handle_signed(&mut self, topic: Topic, payload: Arc<[u8]>, retain: bool) {
-        let at = self.outbox.boots().wall_at(self.now);
-        let message = Message::own(topic, payload, Arc::from("tidegate"), at);
-        let message = Arc::new(Message { qos: QoS::AtLeastOnce, retain, ..message });
-        self.publish(&message, false);
-        if self.outbox.has_uplink() {
-            self.control.tell(Arc::clone(&message));
-            if self.outbox.is_up() {
-                self.effects.push_back(Effect::TellUpstream(message));
-            }
-        }
-    }
-
-    /// Upstream is there: it hears all that it does not know, and what is for us is asked for.
-    pub(super) fn tell_upstream(&mut self) {
-        for filter in self.control.filters() {
-            self.effects.push_back(Effect::ListenUpstream(filter));
-        }
-        for message in self.control.tellings() {
-            self.effects.push_back(Effect::TellUpstream(Arc::clone(message)));
-        }
-    }
-
     pub(super) fn subscribe_control(&mut self) {
         for filter in self.control.filters() {
             self.effects.push_back(Effect::Subscribe { handler: None, filter });
@@ -372,5 +313,20 @@ impl Gateway {
             let figures = self.deployments.figures(handler, self.fuel_per_ms);
             self.releases.handle_due(handler, &figures);
         }
+    }
+}
+
+/// Whether somebody whom we trust has said something that was not said before.
+fn is_word(examined: &Examined) -> bool {
+    match examined {
+        Examined::Install { .. }
+        | Examined::Remove { .. }
+        | Examined::Invoke { .. }
+        | Examined::Trusted => true,
+        Examined::Nothing
+        | Examined::Refused { .. }
+        | Examined::Checking { .. }
+        | Examined::Again { .. }
+        | Examined::Asked => false,
     }
 }

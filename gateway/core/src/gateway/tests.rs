@@ -159,6 +159,7 @@ impl Bench {
             Effect::Ack(to) => format!("ack{}", to.packet_id),
             Effect::Subscribe { filter, .. } => format!("sub:{filter}"),
             Effect::Pause(source) => format!("pause{}", source.0),
+            Effect::HangUp(source) => format!("hangup{}", source.0),
             Effect::Resume(source) => format!("resume{}", source.0),
             Effect::ConnectLocal => "connect".to_string(),
             Effect::Report(Report::Dropped { reason, total }) => {
@@ -173,6 +174,7 @@ impl Bench {
             Effect::Examine { .. }
             | Effect::Sign { .. }
             | Effect::Keep(_)
+            | Effect::SignReport(_)
             | Effect::Unretain
             | Effect::Note(_)
             | Effect::Settle(_)
@@ -303,6 +305,17 @@ fn a_source_is_paused_at_a_full_line_and_goes_on_at_half() {
         LocalSide::FrontDoor,
         "h1=a h1ok a!1 a!2 a!3 1ok",
         "check1 sub:a run1x1 pause1 ack1 run1x1 resume1",
+    );
+}
+
+#[test]
+fn a_source_that_comes_again_and_again_with_as_much_is_hung_up_on() {
+    let limits = Limits { messages_max: 2, batch_messages_max: 1, ..Limits::DEV };
+    check_with(
+        limits,
+        LocalSide::FrontDoor,
+        "h1=a h1ok a!1 a!2 a!3 gone a!1 a!2 a!3 gone a!1 a!2 a!3 a!4 gone 1ok a!1",
+        "check1 sub:a run1x1 pause1 pause1 pause1 hangup1 overdrawn:1 hangup1 overdrawn:2 run1x1 pause1",
     );
 }
 

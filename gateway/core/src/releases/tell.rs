@@ -96,11 +96,11 @@ impl Releases {
         }
     }
 
-    /// Somebody wants to know how all handlers do.
-    pub fn handle_asked(&mut self, now: Timestamp) {
+    /// Somebody wants to know how all handlers do. False: it was said just now.
+    pub fn handle_asked(&mut self, now: Timestamp) -> bool {
         let wait = core::time::Duration::from_millis(ASKED_MS);
         if self.asked_at.is_some_and(|at| now < at.after(wait)) {
-            return;
+            return false;
         }
         self.asked_at = Some(now);
         let answers: alloc::vec::Vec<_> = self
@@ -111,6 +111,7 @@ impl Releases {
         for (handler, answer) in answers {
             self.asks.push_back(Ask::Answer { handler: Some(handler), answer, is_news: false });
         }
+        true
     }
 
     /// What was said last, with what is left of a probation now.

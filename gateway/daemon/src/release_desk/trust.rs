@@ -28,6 +28,7 @@ impl Desk {
                 self.audit.note_trust(self.when, version, key_epoch, next.file());
                 self.trust = Some(next);
                 self.drop_untrusted();
+                return Examined::Trusted;
             }
             Ok(Rotated::Same) => {}
             Ok(Rotated::Older) => {

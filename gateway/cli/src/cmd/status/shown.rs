@@ -1,7 +1,10 @@
 //! What gateways said, as a table and as JSON.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
-use tidegate_release::answer::Stage;
+use tidegate_release::Name;
+use tidegate_release::answer::{Report, Stage};
 
 use super::Known;
 use crate::columns::columns;
@@ -35,10 +38,13 @@ struct Shown<'a> {
     fresh: bool,
     /// When it was heard first, in seconds since 1970.
     heard_at: u64,
+    /// Nothing new that is signed has reached the gateway for long; absent when it has not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stale: Option<bool>,
 }
 
 /// A JSON object a line.
-pub(super) fn lines(known: &[&Known]) -> String {
+pub(super) fn lines(known: &[&Known], reports: &BTreeMap<Name, Report>) -> String {
     let mut text = String::new();
     for known in known {
         let answer = &known.answer;
@@ -75,6 +81,7 @@ pub(super) fn lines(known: &[&Known]) -> String {
             memory_kib: answer.figures.memory_kib,
             fresh: known.is_fresh,
             heard_at: known.at,
+            stale: reports.get(&answer.gateway).map(|report| report.is_stale),
         };
         text.push_str(&serde_json::to_string(&shown).expect("texts and numbers are JSON"));
         text.push('\n');
@@ -161,7 +168,7 @@ fn why(stage: &Stage) -> Option<(&str, &str)> {
 #[cfg(test)]
 mod tests {
     use tidegate_release::answer::{Answer, Figures};
-    use tidegate_release::{Digest, Name, Rank};
+    use tidegate_release::{Digest, Rank};
 
     use super::*;
 
@@ -192,7 +199,7 @@ mod tests {
         );
         assert!(lines[2].ends_with("over 5 min ago"), "{text}");
         assert_eq!(lines[3], "gw-01 overheat: rejected (older): push again");
-        let json = super::lines(&[&probation]);
+        let json = super::lines(&[&probation], &BTreeMap::new());
         let json: serde_json::Value = serde_json::from_str(&json).expect("one object");
         assert_eq!((&json["events_left"], &json["left_ms"]), (&7.into(), &1_500.into()));
         assert_eq!((&json["phase"], &json["fresh"]), (&"probation".into(), &true.into()));

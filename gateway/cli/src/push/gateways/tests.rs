@@ -58,6 +58,7 @@ impl Bench {
                 }
                 Told::Forged { gateway } => format!("forged {gateway}"),
                 Told::Replayed { gateway } => format!("replayed {gateway}"),
+                Told::Report(report) => format!("report {}", report.counter),
                 Told::NoKey { gateway } => format!("no key {gateway}"),
             })
             .collect();

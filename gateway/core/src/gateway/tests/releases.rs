@@ -6,13 +6,14 @@ use super::*;
 use crate::commit::{Commit, CommitId};
 use crate::job::Invoke;
 use crate::release::{
-    Answer, Decision, Digest, ExamineId, Examined, Probation, Rank, Registered, RegisteredHandler,
-    Release, Row, RowPhase, Stage, Version,
+    Answer, Decision, Digest, ExamineId, Examined, GatewayReport, Probation, Rank, Registered,
+    RegisteredHandler, Release, Row, RowPhase, Stage, Version,
 };
 use crate::store::Committed;
 
 mod newer;
 mod noted;
+mod said;
 mod starts;
 
 use noted::noted;
@@ -30,6 +31,7 @@ struct House {
     noted: Vec<String>,
     /// The files that are to stay, as they were told last.
     kept: Option<Vec<Digest>>,
+    report: Option<GatewayReport>,
 }
 
 fn digest(seq: u64) -> Digest {
@@ -66,6 +68,7 @@ impl House {
             version: None,
             noted: vec![],
             kept: None,
+            report: None,
         };
         let registered = Registered { gateway: Some("gw".into()), ..registered };
         house.input(Input::Registered(registered));
@@ -193,6 +196,10 @@ impl House {
             }
             Effect::Settle(settled) => {
                 self.kept = Some(settled.keep);
+                return None;
+            }
+            Effect::SignReport(report) => {
+                self.report = Some(report);
                 return None;
             }
             Effect::Report(_) | Effect::Subscribe { .. } => return None,
@@ -325,12 +332,4 @@ fn an_order_that_comes_meanwhile_waits() {
         "push1 ok rm2 c c",
         "1:installing load:1 commit switch 1:probation commit undeploy :removed",
     );
-}
-
-#[test]
-fn the_last_word_is_said_again() {
-    let script = [FIRST, "c again"].join(" ");
-    check(&script, &[FIRST_SEEN, "1:active"].join(" "));
-    let script = "push1 bad c again again";
-    check(script, "1:installing load:1 commit 1:does-not-load 1:does-not-load 1:does-not-load");
 }

@@ -264,6 +264,7 @@ impl Bench {
             | Effect::Examine { .. }
             | Effect::Sign { .. }
             | Effect::Keep(_)
+            | Effect::SignReport(_)
             | Effect::Unretain
             | Effect::Note(_)
             | Effect::Settle(_)
@@ -272,6 +273,7 @@ impl Bench {
             | Effect::Subscribe { .. }
             | Effect::Pause(_)
             | Effect::Resume(_)
+            | Effect::HangUp(_)
             | Effect::ConnectLocal => Ok(()),
         }
         .expect("a string takes everything");
