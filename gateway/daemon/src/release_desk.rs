@@ -45,8 +45,9 @@ pub use manifest::release;
 /// `checking` again when it sends again.
 const WANTED_MAX: usize = 3;
 
-/// Releases of one handler whose files stay: what runs, the one before, and two orders that are under way.
-const KEPT_MAX: usize = 4;
+/// Orders of one handler that were accepted and that the core is not done with. One more, and the files of the oldest may go:
+/// whoever pushes so many at once hears that it does not load.
+const ACCEPTED_MAX: usize = 8;
 
 /// What the desk is asked.
 #[derive(Debug)]
@@ -278,6 +279,9 @@ impl Desk {
         };
         let known = self.known.entry(handler).or_default();
         known.keep = settled.keep.iter().map(|digest| Digest(digest.0)).collect();
+        if let Some(at) = known.accepted.iter().position(|digest| digest.0 == settled.order.0) {
+            known.accepted.drain(..=at);
+        }
         self.tidy();
     }
 
@@ -289,7 +293,8 @@ impl Desk {
     fn tidy(&mut self) {
         let mut releases: BTreeSet<Digest> =
             self.wanted.iter().map(|wanted| wanted.opened.digest).collect();
-        releases.extend(self.known.values().flat_map(|known| &known.keep));
+        let needed = |known: &Known| [&known.keep[..], &known.accepted].concat();
+        releases.extend(self.known.values().flat_map(needed));
         // An order that is being followed: its row is not durable yet.
         releases.extend(self.known.values().filter_map(|known| Some(known.ratchet?.digest)));
         let mut blobs: BTreeSet<Digest> = self.staged.keys().copied().collect();

@@ -133,7 +133,13 @@ impl Watch {
                 (self.floor, self.settled) = (self.floor.max(rank.seq), self.settled.max(rank.seq));
             }
             Stage::Active => return Err(format!("{kind:?} passes: {answer:?}")),
+            Stage::Rejected(refusal) if refusal.code == "damaged" => {
+                return Err(format!("its files are gone: {answer:?}"));
+            }
             Stage::Rejected(refusal) if refusal.code == "does-not-load" => {
+                if kind == Some(Kind::Good) {
+                    return Err(format!("what is good is refused: {answer:?}"));
+                }
                 self.refused += 1;
                 self.floor = self.floor.max(rank.seq);
             }

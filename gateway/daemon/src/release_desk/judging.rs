@@ -10,7 +10,7 @@ use tidegate_release::name::Name;
 use tidegate_release::open::Opened;
 use tidegate_release::ratchet::{Judged, Lane, Rank, Ratchet, judge};
 
-use super::{Desk, KEPT_MAX, Wanted, blobs, cannot_write, manifest, refused};
+use super::{ACCEPTED_MAX, Desk, Wanted, blobs, cannot_write, manifest, refused};
 
 impl Desk {
     pub(super) fn judge(&mut self, opened: Opened, envelope: &Arc<[u8]>) -> Examined {
@@ -113,12 +113,10 @@ impl Desk {
     /// From here on nothing older is accepted, whatever becomes of this one.
     pub(super) fn turn_ratchet(&mut self, handler: &Name, highest: Rank, digest: Digest) {
         let known = self.known.entry(handler.clone()).or_default();
-        // What was accepted before may be what the core is at: it says when it is done.
-        if let Some(before) = &known.ratchet
-            && known.keep.len() < KEPT_MAX
-        {
-            known.keep.push(before.digest);
+        if known.accepted.len() >= ACCEPTED_MAX {
+            known.accepted.remove(0);
         }
+        known.accepted.push(digest);
         known.is_unfollowed = false;
         known.ratchet = Some(Ratchet { highest, digest });
     }

@@ -18,8 +18,10 @@ pub(super) struct Known {
     pub invokes: Option<Ratchet>,
     /// The registry's row cannot be read: nothing is taken for this handler.
     pub is_blocked: bool,
-    /// What the core still needs, or may.
+    /// What may run again.
     pub keep: Vec<Digest>,
+    /// What was accepted since, oldest first: the core may not even have heard of it.
+    pub accepted: Vec<Digest>,
 }
 
 impl Desk {
@@ -37,6 +39,7 @@ impl Desk {
                     invokes: None,
                     is_blocked: false,
                     keep: keep.map(|digest| Digest(digest.0)).collect(),
+                    accepted: Vec::new(),
                 }
             }
             None => Known { is_blocked: true, ..Known::default() },
