@@ -8,24 +8,29 @@ use crate::job::{Failure, HandlerId, Job, LogLine};
 use crate::message::{AckTo, Message, SourceId};
 use crate::pins::PinWrite;
 use crate::record::{LossReason, Refusal, Sending};
-use crate::release::{Answer, Decision, ExamineId, GatewayReport, Migration, Settled, Version};
+use crate::release::{
+    Answer, CheckId, Decision, ExamineId, GatewayReport, Migration, Settled, Version,
+};
 use crate::store::{Evict, Fetch};
 use crate::topic::{Filter, Topic};
 
 /// One thing to do. A driver does it; it does not choose.
 #[derive(Debug)]
 pub enum Effect {
-    /// Load and check a handler's module. Answered by [`crate::Input::Checked`].
+    /// Load and check a handler's module. Answered by [`crate::Input::Checked`]. What was loaded for an earlier check of
+    /// this handler and not switched to is not wanted any more.
     Check {
         handler: HandlerId,
+        check: CheckId,
         version: Version,
     },
-    /// Let what was checked last for this handler migrate a copy of its state. Answered by [`crate::Input::Migrated`].
+    /// Let what the last check of this handler has loaded migrate a copy of its state. Answered by
+    /// [`crate::Input::Migrated`].
     Migrate {
         handler: HandlerId,
         migration: Migration,
     },
-    /// From the next job on, run what was checked last for this handler, with the state in `table`.
+    /// From the next job on, run what the last check of this handler has loaded, with the state in `table`.
     Switch {
         handler: HandlerId,
         table: Arc<str>,

@@ -156,11 +156,11 @@ impl Gateway {
             }
             Input::SourceGone { source } => self.intake.forget(source),
             Input::Deploy { handler, manifest } => self.handle_deploy(handler, manifest),
-            Input::Checked { handler, release, result } => {
-                self.releases.handle_checked(handler, release, result);
+            Input::Checked { handler, check, result } => {
+                self.releases.handle_checked(handler, check, result);
             }
-            Input::Migrated { handler, release, result } => {
-                self.handle_migrated(handler, release, result);
+            Input::Migrated { handler, check, result } => {
+                self.handle_migrated(handler, check, result);
             }
             Input::Registered(registered) => self.handle_registered(registered),
             Input::FromUpstream { topic, payload } => self.handle_from_upstream(topic, payload),

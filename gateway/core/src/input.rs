@@ -8,7 +8,7 @@ use crate::manifest::Manifest;
 use crate::message::{AckTo, Message, SourceId};
 use crate::pins::PinId;
 use crate::record::Refusal;
-use crate::release::{Answer, Digest, ExamineId, Examined, Migrated, Registered};
+use crate::release::{Answer, CheckId, ExamineId, Examined, Migrated, Registered};
 use crate::store::{Committed, Evicted, Fetched, Restored};
 use crate::time::WallTime;
 use crate::topic::Topic;
@@ -28,12 +28,10 @@ pub enum Input {
     SourceGone { source: SourceId },
     /// When a handler is to run here from now on. Answered by [`crate::Effect::Check`].
     Deploy { handler: HandlerId, manifest: Arc<Manifest> },
-    /// When a runner has loaded and checked a handler's module, or refused it with a reason. `release` is none for one
-    /// of the configuration.
-    Checked { handler: HandlerId, release: Option<Digest>, result: Result<(), String> },
-    /// When a runner has let the version that was checked last migrate a copy of the handler's state, or it failed with a
-    /// reason.
-    Migrated { handler: HandlerId, release: Option<Digest>, result: Result<Migrated, String> },
+    /// When a runner has loaded and checked a handler's module, or refused it with a reason. `check` is the effect's.
+    Checked { handler: HandlerId, check: CheckId, result: Result<(), String> },
+    /// When a runner has let what that check has loaded migrate a copy of the handler's state, or it failed with a reason.
+    Migrated { handler: HandlerId, check: CheckId, result: Result<Migrated, String> },
     /// When a job has ended.
     Outcome(Outcome),
     /// When the local side is ready: the front door listens, or the foreign broker has taken our session.

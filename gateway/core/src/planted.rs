@@ -41,6 +41,18 @@ pub enum Bug {
     RatchetForgotten,
     /// When the event that broke a release is not given to the one before.
     BrokenEventLost,
+    /// When the event that broke a release goes to the end of the line.
+    BrokenEventToTheEnd,
+    /// When starts of a release on probation are not counted.
+    TriesNotCounted,
+    /// When the order of a release that was taken back is followed once more.
+    TakenBackRunsAgain,
+    /// When an older order that waited for its chunks is followed after a newer one.
+    WaitingTurnsRatchetBack,
+    /// When what was loaded for an earlier check may be switched to.
+    LateLoadRuns,
+    /// When a release that passes makes the newer one pass, whose row is being written.
+    PassesForNewer,
 }
 
 impl Bug {
@@ -62,11 +74,26 @@ impl Bug {
         Bug::SwitchBeforeRatchet,
         Bug::RatchetForgotten,
         Bug::BrokenEventLost,
+        Bug::BrokenEventToTheEnd,
+        Bug::TriesNotCounted,
+        Bug::TakenBackRunsAgain,
+        Bug::WaitingTurnsRatchetBack,
+        Bug::LateLoadRuns,
+        Bug::PassesForNewer,
     ];
 
     /// Those of pushed releases.
-    pub const OF_RELEASES: &[Bug] =
-        &[Bug::SwitchBeforeRatchet, Bug::RatchetForgotten, Bug::BrokenEventLost];
+    pub const OF_RELEASES: &[Bug] = &[
+        Bug::SwitchBeforeRatchet,
+        Bug::RatchetForgotten,
+        Bug::BrokenEventLost,
+        Bug::BrokenEventToTheEnd,
+        Bug::TriesNotCounted,
+        Bug::TakenBackRunsAgain,
+        Bug::WaitingTurnsRatchetBack,
+        Bug::LateLoadRuns,
+        Bug::PassesForNewer,
+    ];
 }
 
 /// The number of the bug that is on; `usize::MAX` is none.

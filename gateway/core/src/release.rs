@@ -110,6 +110,11 @@ impl Probation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ExamineId(pub u64);
 
+/// A module that is to be loaded and tried, numbered in the order of asking. An answer may come when another version is
+/// wanted already, or the same once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CheckId(pub u64);
+
 /// What is durable about pushed handlers, as it was found at the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registered {
@@ -134,8 +139,8 @@ pub struct Registered {
 /// A copy of a handler's state that another version is to take over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Migration {
-    /// Of the release that takes it over.
-    pub release: Digest,
+    /// What has loaded the version that takes it over.
+    pub check: CheckId,
     /// The version that has left it.
     pub from: String,
     pub table: Arc<str>,

@@ -13,13 +13,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::job::{HandlerId, Invoke};
-use crate::manifest::Manifest;
 use crate::message::Message;
-use crate::release::{Answer, Decision, Digest, FailedEvent, Migration, Rank, Refusal, Release};
-use crate::release::{Settled, Stage, Version};
+use crate::release::{Answer, CheckId, Decision, Migration, Refusal, Settled, Stage, Version};
 use crate::time::Timestamp;
 
 mod boot;
+mod entry;
 mod invokes;
 mod migration;
 mod orders;
@@ -30,8 +29,8 @@ mod tell;
 mod trial;
 
 pub use boot::{Configured, STARTS};
+use entry::{Doing, Entry, Order, Rejected, Then, Why};
 pub use invokes::INVOKES;
-use row::Row;
 use starts::Starts;
 use trial::Trial;
 pub use trial::{Judged, Spread, told};
@@ -56,6 +55,7 @@ pub enum Ask {
     /// Load and try it. Answered by [`Releases::handle_checked`].
     Load {
         handler: HandlerId,
+        check: CheckId,
         version: Version,
     },
     /// Make a row durable. Answered by [`Releases::handle_recorded`].
@@ -108,103 +108,6 @@ pub enum Ask {
     Settle(Settled),
 }
 
-/// What is under way for a handler.
-#[derive(Debug)]
-enum Doing {
-    Nothing,
-    Loading {
-        version: Version,
-        why: Why,
-    },
-    /// The line stands still meanwhile.
-    Migrating {
-        version: Version,
-    },
-    /// The row of that number must be durable first.
-    Recording {
-        record: u64,
-        then: Then,
-    },
-    Switching {
-        version: Version,
-        why: Why,
-    },
-}
-
-/// Why a version is to run.
-#[derive(Clone, Debug)]
-enum Why {
-    Offered,
-    /// When the daemon starts.
-    Started {
-        on_trial: bool,
-    },
-    /// When the one after it broke a bound.
-    TakenBack {
-        broken: Arc<Release>,
-        refusal: Refusal,
-        last: Option<FailedEvent>,
-    },
-}
-
-/// What happens when a row is durable.
-#[derive(Debug)]
-enum Then {
-    Switch(Version),
-    Load(Version),
-    Reject { release: (Rank, Digest), version: String, refusal: Refusal },
-    Remove,
-}
-
-/// One handler that was ever pushed, or is configured.
-#[derive(Debug)]
-struct Entry {
-    id: HandlerId,
-    row: Option<Row>,
-    configured: Option<Arc<Manifest>>,
-    running: Option<Version>,
-    previous: Option<Arc<Release>>,
-    doing: Doing,
-    /// The newest order that came meanwhile.
-    next: Option<Order>,
-    /// What was said last.
-    said: Option<Answer>,
-}
-
-/// What is to be done for a handler.
-#[derive(Debug)]
-enum Order {
-    Install(Arc<Release>),
-    Remove(Rank, Digest),
-}
-
-impl Entry {
-    fn new(id: HandlerId) -> Entry {
-        Entry {
-            id,
-            row: None,
-            configured: None,
-            running: None,
-            previous: None,
-            doing: Doing::Nothing,
-            next: None,
-            said: None,
-        }
-    }
-
-    /// What runs when the newest release does not.
-    fn fallback(&self) -> Option<Version> {
-        let previous = self.previous.clone().map(Version::Pushed);
-        previous.or_else(|| self.configured.clone().map(Version::Configured))
-    }
-
-    /// The releases that may run again.
-    fn keep(&self) -> Vec<Digest> {
-        let row = self.row.iter().flat_map(|row| [row.running, row.previous]);
-        row.flatten().collect()
-    }
-}
-
 /// All handlers' releases.
 #[derive(Debug, Default)]
 pub struct Releases {
@@ -213,8 +116,12 @@ pub struct Releases {
     /// Lines on probation: looked at after every job, and mostly empty.
     trials: BTreeMap<HandlerId, Trial>,
     asks: VecDeque<Ask>,
+    /// Modules that were to be loaded so far.
+    checks: u64,
     /// Rows written so far, and the state version of the registry.
     version: u64,
+    /// How many of them are durable.
+    durable: u64,
     failures_max: u16,
     /// No handler was started: the daemon restarted too often.
     safe: bool,
@@ -262,7 +169,10 @@ impl Releases {
     /// Makes the entry's row durable; gives the number that will be told when it is.
     fn record(&mut self, name: &Arc<str>) -> u64 {
         self.version += 1;
-        if let Some(row) = self.names.get(name).and_then(|entry| entry.row.as_ref()) {
+        if let Some(entry) = self.names.get_mut(name)
+            && let Some(row) = &entry.row
+        {
+            entry.recorded = self.version;
             let (key, row) = (Arc::clone(name), row.encode());
             self.asks.push_back(Ask::Record { key, row, version: self.version });
         }
@@ -273,29 +183,26 @@ impl Releases {
         let Some(entry) = self.names.get_mut(name) else {
             return;
         };
-        entry.doing = Doing::Loading { version: version.clone(), why };
-        self.asks.push_back(Ask::Load { handler: entry.id, version });
+        self.checks += 1;
+        let check = CheckId(self.checks);
+        entry.doing = Doing::Loading { check, version: version.clone(), why };
+        self.asks.push_back(Ask::Load { handler: entry.id, check, version });
     }
 
-    /// A module has been loaded and tried.
-    pub fn handle_checked(
-        &mut self,
-        handler: HandlerId,
-        digest: Option<Digest>,
-        result: Result<(), String>,
-    ) {
+    /// A module has been loaded and tried. What was to be loaded before something else was is of no interest any more.
+    pub fn handle_checked(&mut self, handler: HandlerId, id: CheckId, result: Result<(), String>) {
         let Some((name, entry)) = self.entry_mut(handler) else {
             return;
         };
         let (version, why) = match core::mem::replace(&mut entry.doing, Doing::Nothing) {
-            Doing::Loading { version, why } if version.digest() == digest => (version, why),
+            Doing::Loading { check, version, why } if check == id => (version, why),
             other => {
                 entry.doing = other;
                 return;
             }
         };
         match (result, why) {
-            (Ok(()), Why::Offered) => self.migrate_offered(&name, version),
+            (Ok(()), Why::Offered) => self.migrate_offered(&name, id, version),
             (Ok(()), why) => self.switch(&name, version, why),
             (Err(reason), Why::Offered) => {
                 self.reject(&name, &version, Refusal::new("does-not-load", reason));
@@ -313,44 +220,45 @@ impl Releases {
         }
     }
 
-    /// A row is durable.
+    /// Rows up to this one are durable.
     pub fn handle_recorded(&mut self, version: u64) {
+        self.durable = version;
         self.run_recorded(version);
-        let ready = self.names.iter().find_map(|(name, entry)| match &entry.doing {
-            Doing::Recording { record, .. } if *record <= version => Some(Arc::clone(name)),
-            Doing::Recording { .. } | Doing::Nothing | Doing::Migrating { .. } => None,
-            Doing::Loading { .. } | Doing::Switching { .. } => None,
-        });
-        let Some(name) = ready else {
-            return;
-        };
-        let Some(entry) = self.names.get_mut(&name) else {
-            return;
-        };
-        let doing = core::mem::replace(&mut entry.doing, Doing::Nothing);
-        let Doing::Recording { then, .. } = doing else {
-            return;
-        };
+        while let Some((name, then)) = self.take_recorded(version) {
+            self.handle_then(&name, then);
+        }
+        let names: Vec<_> = self.names.keys().cloned().collect();
+        names.iter().for_each(|name| self.tell_settled(name));
+    }
+
+    fn take_recorded(&mut self, version: u64) -> Option<(Arc<str>, Then)> {
+        let mut entries = self.names.iter_mut();
+        entries.find_map(|(name, entry)| Some((Arc::clone(name), entry.take_recorded(version)?)))
+    }
+
+    fn handle_then(&mut self, name: &Arc<str>, then: Then) {
         match then {
-            Then::Switch(version) => self.switch(&name, version, Why::Offered),
-            Then::Load(version) => self.load(&name, version, Why::Started { on_trial: true }),
-            Then::Reject { release, version, refusal } => {
-                let (handler, code) = (Arc::clone(&name), refusal.code.clone());
+            Then::Switch(version) => self.switch(name, version, Why::Offered),
+            Then::Load(version) => self.load(name, version, Why::Started { on_trial: true }),
+            Then::Reject(Rejected { release, version, refusal }) => {
+                let (handler, code) = (Arc::clone(name), refusal.code.clone());
                 self.note(Decision::Refused { handler, digest: release.1, code });
-                self.say(&name, Some(release), version, Stage::Rejected(refusal));
-                self.settle(&name);
+                self.say(name, Some(release), version, Stage::Rejected(refusal));
+                self.settle(name);
             }
             Then::Remove => {
+                let Some(entry) = self.names.get_mut(name) else {
+                    return;
+                };
                 entry.running = None;
                 self.asks.push_back(Ask::Undeploy { handler: entry.id });
                 let release = entry.row.as_ref().map(|row| row.highest);
                 let rank = release.map(|(rank, _)| rank).unwrap_or_default();
-                self.note(Decision::Removed { handler: Arc::clone(&name), rank });
-                self.say(&name, release, String::new(), Stage::Removed);
-                self.settle(&name);
+                self.note(Decision::Removed { handler: Arc::clone(name), rank });
+                self.say(name, release, String::new(), Stage::Removed);
+                self.settle(name);
             }
         }
-        self.handle_recorded(version);
     }
 
     fn switch(&mut self, name: &Arc<str>, version: Version, why: Why) {
@@ -363,7 +271,7 @@ impl Releases {
             Why::TakenBack { .. } => false,
         };
         entry.doing = Doing::Switching { version: version.clone(), why };
-        let table = entry.table(name);
+        let table = entry.table_name(name);
         self.asks.push_back(Ask::Switch { handler: entry.id, version, table, on_trial });
     }
 
@@ -378,6 +286,7 @@ impl Releases {
             return;
         };
         entry.running = Some(version.clone());
+        entry.table = entry.row.as_ref().map_or(0, |row| row.tables.0);
         self.trials.remove(&handler);
         let on_trial = matches!(&why, Why::Offered | Why::Started { on_trial: true });
         if let (Version::Pushed(release), Why::Offered) = (&version, &why) {

@@ -154,7 +154,11 @@ impl Schedule {
         if let Some(line) = self.lines.get_mut(&handler) {
             for mut event in job.events.into_iter().rev() {
                 event.attempt = 0;
-                line.waiting.push_front(event);
+                if planted(Bug::BrokenEventToTheEnd) {
+                    line.waiting.push_back(event);
+                } else {
+                    line.waiting.push_front(event);
+                }
             }
             line.held = true;
             line.phase = Phase::Idle;

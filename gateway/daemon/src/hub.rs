@@ -232,7 +232,9 @@ impl Hub {
 
     fn apply(&mut self, timestamp: Timestamp, now: Now, effect: Effect) {
         match effect {
-            Effect::Check { handler, version } => self.runner.check(handler, version),
+            Effect::Check { handler, check, version } => {
+                self.runner.check(handler, check, version);
+            }
             Effect::Migrate { handler, migration } => self.runner.migrate(handler, migration),
             Effect::Switch { handler, table } => self.runner.switch(handler, table),
             Effect::Undeploy { handler } => self.runner.rest(handler),

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use tidegate_core::limits::Caps;
 use tidegate_core::pins::Pins;
-use tidegate_core::planted::{Bug, planted};
 use tidegate_core::release::{self as core, ExamineId, Examined, Refusal, Settled};
 use tidegate_core::topic::Topic;
 use tidegate_core::{Input, Timestamp};
@@ -19,7 +18,6 @@ use tidegate_release::hash::{Digest, digest_of};
 use tidegate_release::manifest::{Blob, Install, What};
 use tidegate_release::name::Name;
 use tidegate_release::open::{self, Me, Opened};
-use tidegate_release::ratchet::{Rank, Ratchet};
 use tidegate_release::topics::ControlTopic;
 use tidegate_release::trust::Trust;
 use tracing::{error, warn};
@@ -30,6 +28,7 @@ mod drive;
 mod files;
 mod identity;
 mod judging;
+mod known;
 mod manifest;
 mod signing;
 mod transfer;
@@ -39,11 +38,16 @@ pub use audit::{Audit, When};
 pub use drive::{Drive, RealDrive};
 pub use files::{Files, recall};
 pub use identity::Identity;
+use known::Known;
 pub use manifest::release;
 
 /// Releases that wait for chunks. One more replaces the one that has waited longest; whoever pushed it hears
 /// `checking` again when it sends again.
 const WANTED_MAX: usize = 3;
+
+/// Orders of one handler that were accepted and that the core is not done with. One more, and the files of the oldest may go:
+/// whoever pushes so many at once hears that it does not load.
+const ACCEPTED_MAX: usize = 8;
 
 /// What the desk is asked.
 #[derive(Debug)]
@@ -53,17 +57,6 @@ pub enum ToReleases {
     Report(core::GatewayReport),
     Note(core::Decision),
     Settle(Settled),
-}
-
-/// What the registry says of one handler.
-#[derive(Debug, Default)]
-struct Known {
-    ratchet: Option<Ratchet>,
-    /// Of events that a person sends.
-    invokes: Option<Ratchet>,
-    /// The registry's row cannot be read: nothing is taken for this handler.
-    is_blocked: bool,
-    keep: Vec<Digest>,
 }
 
 /// A good release, some of whose bytes are missing.
@@ -124,39 +117,6 @@ impl Desk {
             staged: BTreeMap::new(),
             said: VecDeque::new(),
             warnings: 0,
-        }
-    }
-
-    /// Tells what the registry says of a handler; none: its row cannot be read.
-    pub fn know(&mut self, handler: Name, row: Option<&core::Row>) {
-        let known = match row {
-            Some(row) => {
-                let (rank, digest) = row.highest;
-                let highest = Rank { key_epoch: rank.key_epoch, seq: rank.seq };
-                let keep = [row.running, row.previous].into_iter().flatten();
-                Known {
-                    ratchet: (!planted(Bug::RatchetForgotten))
-                        .then_some(Ratchet { highest, digest: Digest(digest.0) }),
-                    invokes: None,
-                    is_blocked: false,
-                    keep: keep.map(|digest| Digest(digest.0)).collect(),
-                }
-            }
-            None => Known { is_blocked: true, ..Known::default() },
-        };
-        self.known.insert(handler, known);
-    }
-
-    /// Tells how far the events are that persons have sent to a handler. Behind [`Desk::know`].
-    pub fn know_invokes(&mut self, handler: Name, row: Option<&core::Row>) {
-        let known = self.known.entry(handler).or_default();
-        match row {
-            Some(row) => {
-                let (rank, digest) = row.highest;
-                let highest = Rank { key_epoch: rank.key_epoch, seq: rank.seq };
-                known.invokes = Some(Ratchet { highest, digest: Digest(digest.0) });
-            }
-            None => known.is_blocked = true,
         }
     }
 
@@ -319,6 +279,9 @@ impl Desk {
         };
         let known = self.known.entry(handler).or_default();
         known.keep = settled.keep.iter().map(|digest| Digest(digest.0)).collect();
+        if let Some(at) = known.accepted.iter().position(|digest| digest.0 == settled.order.0) {
+            known.accepted.drain(..=at);
+        }
         self.tidy();
     }
 
@@ -330,7 +293,8 @@ impl Desk {
     fn tidy(&mut self) {
         let mut releases: BTreeSet<Digest> =
             self.wanted.iter().map(|wanted| wanted.opened.digest).collect();
-        releases.extend(self.known.values().flat_map(|known| &known.keep));
+        let needed = |known: &Known| [&known.keep[..], &known.accepted].concat();
+        releases.extend(self.known.values().flat_map(needed));
         // An order that is being followed: its row is not durable yet.
         releases.extend(self.known.values().filter_map(|known| Some(known.ratchet?.digest)));
         let mut blobs: BTreeSet<Digest> = self.staged.keys().copied().collect();
@@ -360,3 +324,6 @@ fn cannot_write(handler: &Name, error: &io::Error) -> Examined {
         format!("the gateway cannot write it down: {error}; push again when its disk is well");
     refused(Some(handler), Refusal::new("disk", text))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,16 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tidegate_core::Input;
-use tidegate_core::commit::{Change, StateChange};
+use tidegate_core::commit::StateChange;
 use tidegate_core::job::{HandlerId, Job, Outcome};
 use tidegate_core::pins::Pins;
-use tidegate_core::release::{Digest, Migrated, Migration, Version};
+use tidegate_core::planted::{Bug, planted};
+use tidegate_core::release::{CheckId, Digest, Migration, Version};
 use tidegate_core::stream::Streams;
 use tidegate_host::{Caps, Instance, Now, Step, Table};
-use tidegate_release::golden;
-use tidegate_release::hash::digest_of;
 
 use crate::release_desk::{Drive, Files, RealDrive};
+
+mod load;
+mod migration;
+
+pub use load::Load;
 
 /// A handler with so many events in a row that outlived a slice does not start on the short way any more,
 /// until a whole job of it would have fitted.
@@ -36,24 +40,10 @@ pub enum Work {
     Resume { handler: HandlerId, instance: Box<Instance> },
 }
 
-/// All it takes to load a module.
-pub struct Load {
-    handler: HandlerId,
-    version: Version,
-    module_path: PathBuf,
-    /// Events that it must answer as they say.
-    golden_path: Option<PathBuf>,
-    drive: Arc<dyn Drive>,
-    streams: Arc<Streams>,
-    pins: Arc<Pins>,
-    caps: Caps,
-    seed: u64,
-}
-
 /// What became of a piece of work.
 pub enum Done {
     /// When a module has been loaded, or refused with a reason.
-    Loaded { handler: HandlerId, release: Option<Digest>, result: Result<Box<Instance>, String> },
+    Loaded { handler: HandlerId, check: CheckId, result: Result<Box<Instance>, String> },
     /// When a copy of a state has been migrated, or not.
     Migrated {
         handler: HandlerId,
@@ -87,6 +77,8 @@ pub struct Runner {
     modules: BTreeMap<String, PathBuf>,
     /// Where the modules of pushed ones are, by digest.
     files: Files,
+    /// Each handler's last check. What an earlier one has loaded is let go.
+    checks: BTreeMap<HandlerId, CheckId>,
     /// Loaded, and not switched to yet.
     checked: BTreeMap<HandlerId, Box<Instance>>,
     slots: BTreeMap<HandlerId, Slot>,
@@ -111,6 +103,7 @@ impl Runner {
             restored: BTreeMap::new(),
             modules: BTreeMap::new(),
             files: Files::at(Path::new("")),
+            checks: BTreeMap::new(),
             checked: BTreeMap::new(),
             slots: BTreeMap::new(),
             work: VecDeque::new(),
@@ -162,7 +155,9 @@ impl Runner {
     }
 
     /// Has a module loaded. Answered by [`Done::Loaded`].
-    pub fn check(&mut self, handler: HandlerId, version: Version) {
+    pub fn check(&mut self, handler: HandlerId, check: CheckId, version: Version) {
+        self.checks.insert(handler, check);
+        self.checked.remove(&handler);
         let blob = |digest: Digest| self.files.blobs().join(digest.to_string());
         let (drive, module_path, golden_path): (Arc<dyn Drive>, _, _) = match &version {
             Version::Configured(manifest) => {
@@ -178,51 +173,19 @@ impl Runner {
         let (streams, pins) = (Arc::clone(&self.streams), Arc::clone(&self.pins));
         let caps = self.caps;
         let seed = self.seed ^ u64::from(handler.0);
-        let load =
-            Load { handler, version, module_path, golden_path, drive, streams, pins, caps, seed };
-        self.work.push_back(Work::Load(Box::new(load)));
-    }
-
-    /// Has what was loaded last migrate a copy of the handler's state. Answered by [`Done::Migrated`]. Not while a job of
-    /// this handler runs.
-    pub fn migrate(&mut self, handler: HandlerId, migration: Migration) {
-        let mut instance =
-            self.checked.remove(&handler).expect("the core migrates for what was checked");
-        let running = self.slots.get(&handler).filter(|slot| slot.table == migration.table);
-        let running = running.and_then(|slot| slot.instance.as_ref()).map(|run| run.state());
-        let table = running.or_else(|| self.restored.get(&migration.table));
-        instance.set_state(table.cloned().unwrap_or_default());
-        self.work.push_back(Work::Migrate { handler, instance, migration });
-    }
-
-    /// The table that a migration has made, as the core is to write it; it waits here for whoever is switched to.
-    fn migrated(&mut self, instance: &mut Instance, migration: &Migration) -> Migrated {
-        let table = instance.take_state();
-        let kept = |key: &Arc<[u8]>| table.get(key).is_some();
-        let gone = self.restored.remove(&migration.to).unwrap_or_default();
-        let gone = gone.iter().map(|(key, _)| key).filter(|key| !kept(key));
-        let gone = gone.map(|key| Change { key: Arc::clone(key), value: None });
-        let rows = table.iter().map(|(key, value)| (Arc::clone(key), value.clone()));
-        let rows = rows.map(|(key, value)| Change { key, value: Some(value) });
-        let rows = rows.chain(gone).collect();
-        let version = table.version();
-        self.restored.insert(Arc::clone(&migration.to), table);
-        let name = instance.name();
-        let is_stale = |table: &Arc<str>| {
-            let is_ours = table
-                .strip_prefix(name)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('@'));
-            is_ours && ![&migration.table, &migration.to, &migration.keep].contains(&table)
+        let load = Load {
+            handler,
+            check,
+            version,
+            module_path,
+            golden_path,
+            drive,
+            streams,
+            pins,
+            caps,
+            seed,
         };
-        let stale: Vec<Arc<str>> =
-            self.restored.keys().filter(|table| is_stale(table)).cloned().collect();
-        let stale = stale.into_iter().filter_map(|name| {
-            let table = self.restored.remove(&name)?;
-            let delete = |(key, _): (&Arc<[u8]>, _)| Change { key: Arc::clone(key), value: None };
-            let changes = table.iter().map(delete).collect();
-            Some(StateChange { handler: name, version: table.version() + 1, changes })
-        });
-        Migrated { version, rows, stale: stale.collect() }
+        self.work.push_back(Work::Load(Box::new(load)));
     }
 
     /// From the next job on, what was loaded last runs, with the state in `table`. Not while a job of this handler runs.
@@ -322,15 +285,24 @@ impl Runner {
     /// Takes back what has been done; gives the core's part of it.
     pub fn handle_done(&mut self, done: Done) -> Input {
         match done {
-            Done::Loaded { handler, release, result } => {
-                let result = result.map(|instance| _ = self.checked.insert(handler, instance));
-                Input::Checked { handler, release, result }
+            Done::Loaded { handler, check, result } => {
+                let is_last =
+                    self.checks.get(&handler) == Some(&check) || planted(Bug::LateLoadRuns);
+                let result = result.map(|instance| {
+                    if is_last {
+                        self.checked.insert(handler, instance);
+                    }
+                });
+                Input::Checked { handler, check, result }
             }
             Done::Migrated { handler, mut instance, migration, result } => {
+                let check = migration.check;
                 let result = result.map(|()| self.migrated(&mut instance, &migration));
-                // What was loaded meanwhile is what counts.
-                self.checked.entry(handler).or_insert(instance);
-                Input::Migrated { handler, release: Some(migration.release), result }
+                // If nothing else was asked for meanwhile.
+                if self.checks.get(&handler) == Some(&check) {
+                    self.checked.insert(handler, instance);
+                }
+                Input::Migrated { handler, check, result }
             }
             Done::Ran { handler, instance, outcome } => {
                 if let Some(slot) = self.slots.get_mut(&handler) {
@@ -351,8 +323,8 @@ impl Work {
         let (handler, instance, step) = match self {
             Work::Load(load) => {
                 let result = load.run().map(Box::new);
-                let (handler, release) = (load.handler, load.version.digest());
-                return Ok(Done::Loaded { handler, release, result });
+                let (handler, check) = (load.handler, load.check);
+                return Ok(Done::Loaded { handler, check, result });
             }
             Work::Migrate { handler, mut instance, migration } => {
                 let result = tidegate_host::migrate(&mut instance, &migration.from, now);
@@ -371,46 +343,6 @@ impl Work {
             Step::Finished(outcome) => Ok(Done::Ran { handler, instance, outcome }),
             Step::Parked => Err(Work::Resume { handler, instance }),
         }
-    }
-}
-
-impl Load {
-    fn run(&self) -> Result<Instance, String> {
-        let module = self.read(&self.module_path)?;
-        if let Version::Pushed(release) = &self.version
-            && digest_of(&module).0 != release.module.0
-        {
-            return Err("the module's file is damaged; push it again".to_owned());
-        }
-        if let Some(path) = &self.golden_path {
-            let golden = golden::decode(&self.read(path)?).map_err(|error| error.to_string())?;
-            // On an instance of its own: what it learns from them is forgotten.
-            crate::golden::check(&mut self.load(&module)?, &golden)?;
-        }
-        self.load(&module)
-    }
-
-    fn load(&self, module: &[u8]) -> Result<Instance, String> {
-        let manifest = Arc::clone(self.version.manifest());
-        let mut instance = tidegate_host::load(module, manifest, &self.caps, self.seed)
-            .map_err(|error| error.to_string())?;
-        instance.set_streams(Arc::clone(&self.streams));
-        instance.set_pins(Arc::clone(&self.pins));
-        Ok(instance)
-    }
-
-    fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
-        let unreadable = |error| format!("cannot read the module {}: {error}", path.display());
-        let bytes = self.drive.len(path).map_err(unreadable)?;
-        // Asked before it is read: a module far beyond the limit need not be in memory to be refused.
-        if bytes > self.caps.module_bytes_max as u64 {
-            return Err(format!(
-                "the module {} has {bytes} bytes; the board allows {} (handler.module_bytes_max)",
-                path.display(),
-                self.caps.module_bytes_max
-            ));
-        }
-        self.drive.read(path).map_err(unreadable)
     }
 }
 

@@ -19,7 +19,7 @@ Options:
   --seed S      the first seed (default 1)
   --steps K     random steps of one seed (default 3000)
   --only SEED   one seed, as it was
-  --pushing     somebody pushes meanwhile; only by command while seeds of it fail, see tests/BENCHMARKS.md
+  --pushing     somebody pushes meanwhile: good releases, bad ones, old ones and forged ones
   --pushes      instead: the scripted pushes, with a cut at every single operation
 
 Exit status: 0 every promise held; 1 one did not, and its seed is printed; 64 the command line is wrong.

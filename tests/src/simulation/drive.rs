@@ -133,6 +133,7 @@ impl Drive for ModelDrive {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        self.change(&folder.join("."), |disk, _| disk.sync_dir())
+        // Any name in it will do: `.` would be taken for the folder's own, in the one above.
+        self.change(&folder.join("any"), |disk, _| disk.sync_dir())
     }
 }

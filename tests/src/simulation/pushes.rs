@@ -150,6 +150,7 @@ impl Pushes {
 
     /// What the gateway has told people.
     pub fn hear_answers(&mut self) -> Result<(), String> {
+        self.watch.heard();
         self.answers.drain(..).try_for_each(|answer| self.watch.told(&answer))
     }
 

@@ -14,7 +14,7 @@ use super::upstream::Upstream;
 use tidegate_core::record::StreamId;
 
 /// Starts that a release on probation may take; see the core's `TRIES_MAX`.
-const TRIES_MAX: usize = 3;
+pub const TRIES_MAX: usize = 3;
 
 /// What one release has done.
 #[derive(Debug, Default)]
@@ -35,6 +35,8 @@ pub struct Watch {
     last: u64,
     /// The newest that has passed, or has removed the handler: nothing older runs again.
     settled: u64,
+    /// The order that has removed the handler, until what had left before is heard.
+    removed: u64,
     /// No order below it may count any more: what came of it was seen.
     floor: u64,
     /// Since which arrival it has had a line without a break.
@@ -107,6 +109,16 @@ impl Watch {
         Ok(())
     }
 
+    /// Lives of the gateway in which the release has ended an event well.
+    pub fn lives_of(&self, seq: u64) -> usize {
+        self.deeds.get(&seq).map_or(0, |deeds| deeds.lives.len())
+    }
+
+    /// All that had left the gateway when it was looked at has been heard.
+    pub fn heard(&mut self) {
+        self.settled = self.settled.max(std::mem::take(&mut self.removed));
+    }
+
     /// What the gateway says to people.
     pub fn told(&mut self, answer: &Answer) -> Result<(), String> {
         let Some((rank, _)) = answer.release else {
@@ -121,7 +133,13 @@ impl Watch {
                 (self.floor, self.settled) = (self.floor.max(rank.seq), self.settled.max(rank.seq));
             }
             Stage::Active => return Err(format!("{kind:?} passes: {answer:?}")),
+            Stage::Rejected(refusal) if refusal.code == "damaged" => {
+                return Err(format!("its files are gone: {answer:?}"));
+            }
             Stage::Rejected(refusal) if refusal.code == "does-not-load" => {
+                if kind == Some(Kind::Good) {
+                    return Err(format!("what is good is refused: {answer:?}"));
+                }
                 self.refused += 1;
                 self.floor = self.floor.max(rank.seq);
             }
@@ -141,9 +159,9 @@ impl Watch {
 
     /// Whether it has a line now, after `arrivals` messages.
     pub fn look(&mut self, has_line: bool, arrivals: u64) {
-        // An event that ran when the handler was removed has ended.
+        // An event that ran when the handler was removed has ended; its reaction may still be on its way.
         if !has_line && self.kinds.get(&self.floor) == Some(&Kind::Removal) {
-            self.settled = self.settled.max(self.floor);
+            self.removed = self.floor;
         }
         self.since = match (has_line, self.since) {
             (true, since) => since.or(Some(arrivals + 1)),
@@ -161,7 +179,7 @@ impl Watch {
     /// The gateway has started again: its ratchet, and what had come furthest as far as it lasts.
     pub fn started(&mut self, highest: u64, settled: u64, harm: Harm) -> Result<(), String> {
         self.life += 1;
-        self.since = None;
+        (self.since, self.removed) = (None, 0);
         self.settled = settled;
         if highest < self.floor && harm == Harm::default() {
             return Err(format!("the ratchet went back: {highest} after {}", self.floor));

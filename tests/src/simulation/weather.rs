@@ -64,10 +64,11 @@ impl World<'_> {
             });
             self.wait(next.clamp(1_000, 600_000_000));
             self.turn()?;
+            // The store may lose the power, and what has left before that is heard.
+            self.listen()?;
             self.go_on();
             self.store()?;
             self.go_up()?;
-            self.listen()?;
             if self.now_us >= end_us {
                 return Ok(());
             }

@@ -49,6 +49,8 @@ impl Gateway {
                 self.judge_done(id);
             }
         }
+        // What the one that ran has come to is done with before a newer one takes the line.
+        self.pump_releases();
         self.handle_idle(id);
     }
 

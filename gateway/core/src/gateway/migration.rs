@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::Gateway;
 use crate::commit::Change;
 use crate::job::HandlerId;
-use crate::release::{Digest, Migrated};
+use crate::release::{CheckId, Migrated};
 
 /// Bytes of rows that one commit takes. Until the row that points at them is durable, nobody reads them: they may come in
 /// as many commits as they need.
@@ -17,14 +17,14 @@ impl Gateway {
     pub(super) fn handle_migrated(
         &mut self,
         handler: HandlerId,
-        release: Option<Digest>,
+        check: CheckId,
         result: Result<Migrated, String>,
     ) {
         let (migrated, result) = match result {
             Ok(migrated) => (migrated, Ok(())),
             Err(reason) => (Migrated::default(), Err(reason)),
         };
-        let Some(table) = self.releases.handle_migrated(handler, release, result) else {
+        let Some(table) = self.releases.handle_migrated(handler, check, result) else {
             return;
         };
         self.write_table(&table, migrated.version, migrated.rows);

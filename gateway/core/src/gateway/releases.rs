@@ -182,8 +182,8 @@ impl Gateway {
         while let Some(ask) = self.releases.poll() {
             match ask {
                 Ask::Place { handler, version } => self.place(handler, version.manifest()),
-                Ask::Load { handler, version } => {
-                    self.effects.push_back(Effect::Check { handler, version });
+                Ask::Load { handler, check, version } => {
+                    self.effects.push_back(Effect::Check { handler, check, version });
                 }
                 Ask::Record { key, row, version } => self.record_row(&key, row, version),
                 Ask::Hold { handler } => self.schedule.hold(handler),

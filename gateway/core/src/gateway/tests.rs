@@ -8,6 +8,7 @@ use super::*;
 use crate::job::{EventOutcome, Failure, Job, Outcome, Publish, Verdict};
 use crate::manifest::{Grants, HandlerLimits, Isolation, Manifest, React};
 use crate::message::{AckTo, QoS, SourceId};
+use crate::release::CheckId;
 use crate::time::WallTime;
 use crate::topic::{Filter, Topic};
 
@@ -47,6 +48,7 @@ struct Bench {
     gateway: Gateway,
     now: Timestamp,
     jobs: BTreeMap<HandlerId, Job>,
+    checks: BTreeMap<HandlerId, CheckId>,
 }
 
 impl Bench {
@@ -55,6 +57,7 @@ impl Bench {
             gateway: Gateway::new(limits, side, Durability::default(), 7),
             now: Timestamp(0),
             jobs: BTreeMap::new(),
+            checks: BTreeMap::new(),
         }
     }
 
@@ -86,7 +89,8 @@ impl Bench {
             let (handler, how) = rest.split_at(1);
             let handler = HandlerId(handler.parse().expect("a number"));
             let result = if how == "ok" { Ok(()) } else { Err("bad".to_string()) };
-            input(self, Input::Checked { handler, release: None, result });
+            let check = self.checks[&handler];
+            input(self, Input::Checked { handler, check, result });
         } else if let Some(ms) = word.strip_prefix('t') {
             self.now = Timestamp(ms.parse().expect("a time"));
             self.gateway.handle_timeout(self.now);
@@ -142,7 +146,10 @@ impl Bench {
 
     fn write_down(&mut self, effect: Effect) -> Option<String> {
         Some(match effect {
-            Effect::Check { handler, version: _ } => format!("check{}", handler.0),
+            Effect::Check { handler, check, version: _ } => {
+                self.checks.insert(handler, check);
+                format!("check{}", handler.0)
+            }
             Effect::Run(job) => {
                 let text = format!("run{}x{}", job.handler.0, job.events.len());
                 self.jobs.insert(job.handler, job);

@@ -7,9 +7,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::{Ask, Doing, Entry, Releases};
+use super::entry::{Doing, Entry};
+use super::{Ask, Releases};
 use crate::job::HandlerId;
-use crate::release::{Digest, Migration, Refusal, Release, RowPhase, Version};
+use crate::release::{CheckId, Digest, Migration, Refusal, Release, RowPhase, Version};
 
 /// Which table a release gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ fn table(name: &Arc<str>, tag: u64) -> Arc<str> {
 
 impl Entry {
     /// The table of what runs.
-    pub(super) fn table(&self, name: &Arc<str>) -> Arc<str> {
+    pub fn table_name(&self, name: &Arc<str>) -> Arc<str> {
         table(name, self.row.as_ref().map_or(0, |row| row.tables.0))
     }
 
@@ -78,7 +79,7 @@ impl Entry {
 
 impl Releases {
     /// A release loads and does what its golden events expect: it gets its state.
-    pub(super) fn migrate_offered(&mut self, name: &Arc<str>, version: Version) {
+    pub(super) fn migrate_offered(&mut self, name: &Arc<str>, check: CheckId, version: Version) {
         let (Some(entry), Version::Pushed(release)) = (self.names.get_mut(name), &version) else {
             return;
         };
@@ -91,8 +92,8 @@ impl Releases {
                 let (to, keep) = NextTable::Migrated.of(tags, release.digest, has_passed);
                 let table = |tag| table(name, tag);
                 let (table, to, keep) = (table(tags.0), table(to), table(keep));
-                let migration = Migration { release: release.digest, from, table, to, keep };
-                entry.doing = Doing::Migrating { version };
+                let migration = Migration { check, from, table, to, keep };
+                entry.doing = Doing::Migrating { check, version };
                 self.asks.push_back(Ask::Hold { handler });
                 self.asks.push_back(Ask::Migrate { handler, migration });
             }
@@ -110,12 +111,12 @@ impl Releases {
     pub fn handle_migrated(
         &mut self,
         handler: HandlerId,
-        digest: Option<Digest>,
+        check: CheckId,
         result: Result<(), String>,
     ) -> Option<Arc<str>> {
         let (name, entry) = self.entry_mut(handler)?;
         let version = match core::mem::replace(&mut entry.doing, Doing::Nothing) {
-            Doing::Migrating { version } if version.digest() == digest => version,
+            Doing::Migrating { check: asked, version } if asked == check => version,
             other => {
                 entry.doing = other;
                 return None;
@@ -127,7 +128,7 @@ impl Releases {
             return None;
         }
         self.record_offered(&name, version, NextTable::Migrated);
-        self.names.get(&name).map(|entry| entry.table(&name))
+        self.names.get(&name).map(|entry| entry.table_name(&name))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use alloc::sync::Arc;
 
-use super::{Doing, Entry, Order, Releases, Then, Why};
+use super::{Ask, Doing, Entry, Order, Rejected, Releases, Then, Why};
 use crate::planted::{Bug, planted};
 use crate::release::{Digest, Rank, Refusal, Release, Stage, Version};
 use crate::releases::migration::NextTable;
@@ -55,6 +55,8 @@ impl Releases {
                 entry.previous = None;
                 let handler = entry.id;
                 self.trials.remove(&handler);
+                // It is judged no more, so it runs no more.
+                self.asks.push_back(Ask::Hold { handler });
                 let record = self.record(name);
                 self.wait(name, record, Then::Remove);
             }
@@ -105,7 +107,8 @@ impl Releases {
         let record = self.record(name);
         let (rank, digest) = (release.rank, release.digest);
         let version = release.manifest.version.clone();
-        self.wait(name, record, Then::Reject { release: (rank, digest), version, refusal });
+        let rejected = Rejected { release: (rank, digest), version, refusal };
+        self.wait(name, record, Then::Reject(rejected));
     }
 }
 

@@ -35,9 +35,7 @@ impl Releases {
             Judged::GoesOn => {}
             Judged::Passed => {
                 let version = entry.running.clone();
-                if let Some(row) = &mut entry.row {
-                    (row.phase, row.tries) = (RowPhase::Active, 0);
-                }
+                entry.pass();
                 self.trials.remove(&handler);
                 self.asks.push_back(Ask::Passed { handler });
                 self.record(&name);
@@ -129,19 +127,19 @@ impl Releases {
     }
 
     /// A newer release that was under way begins again when the one before has its line back; one that was being
-    /// refused is told so.
+    /// refused is told so as soon as that is durable.
     fn keep_newer(&mut self, name: &Arc<str>) {
         let Some(entry) = self.names.get_mut(name) else {
             return;
         };
         match core::mem::replace(&mut entry.doing, Doing::Nothing) {
-            Doing::Loading { version: Version::Pushed(release), why: Why::Offered }
-            | Doing::Migrating { version: Version::Pushed(release) }
+            Doing::Loading { version: Version::Pushed(release), why: Why::Offered, .. }
+            | Doing::Migrating { version: Version::Pushed(release), .. }
             | Doing::Recording { then: Then::Switch(Version::Pushed(release)), .. } => {
                 entry.next.get_or_insert(Order::Install(release));
             }
-            Doing::Recording { then: Then::Reject { release, version, refusal }, .. } => {
-                self.say(name, Some(release), version, Stage::Rejected(refusal));
+            Doing::Recording { record, then: Then::Reject(rejected) } => {
+                entry.untold = Some((record, rejected));
             }
             // What is removed is not on probation any more, and nothing else has a newer release.
             Doing::Nothing

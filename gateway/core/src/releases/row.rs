@@ -77,6 +77,15 @@ impl Row {
         self.refused.truncate(REFUSED_MAX);
     }
 
+    /// Whether the newest order has neither run nor been refused: it waited for its turn. Where the files of what runs
+    /// were damaged, it may have its turn again.
+    pub fn is_unfollowed(&self) -> bool {
+        let digest = self.highest.1;
+        self.phase != RowPhase::Removed
+            && self.running != Some(digest)
+            && !self.refused.contains(&digest)
+    }
+
     pub fn encode(&self) -> Vec<u8> {
         let flags = u8::from(self.running.is_some()) | u8::from(self.previous.is_some()) << 1;
         let mut bytes = Vec::from([FORMAT, self.phase as u8, self.tries, flags]);
@@ -185,6 +194,16 @@ mod tests {
             }
             (0..bytes.len()).for_each(|len| assert_eq!(Row::decode(&bytes[..len]), None));
         }
+    }
+
+    #[test]
+    fn an_order_that_waited_for_its_turn_is_known_by_its_row() {
+        let waits = Row::first((Rank::default(), digest(3)));
+        assert!(waits.is_unfollowed());
+        assert!(Row { running: Some(digest(1)), ..waits.clone() }.is_unfollowed());
+        assert!(!Row { running: Some(digest(3)), ..waits.clone() }.is_unfollowed());
+        assert!(!Row { refused: [digest(4), digest(3)].into(), ..waits.clone() }.is_unfollowed());
+        assert!(!Row { phase: RowPhase::Removed, ..waits }.is_unfollowed());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 
-use super::{ASKED_MS, Ask, Entry, Releases};
+use super::{ASKED_MS, Ask, Doing, Entry, Releases};
 use crate::release::{Answer, Decision, Digest, Figures, Rank, Refusal, Release};
 use crate::release::{Settled, Stage, Version};
 use crate::time::Timestamp;
@@ -54,12 +54,27 @@ impl Releases {
         let Some(entry) = self.names.get_mut(name) else {
             return;
         };
-        if let Some(row) = &entry.row {
+        entry.is_unsettled = true;
+        if matches!(entry.doing, Doing::Nothing)
+            && let Some(order) = entry.next.take()
+        {
+            self.follow(name, order);
+        }
+        self.tell_settled(name);
+    }
+
+    /// Files may go, once no start goes by a row that names them.
+    pub(super) fn tell_settled(&mut self, name: &Arc<str>) {
+        let durable = self.durable;
+        let entry = self.names.get_mut(name);
+        let Some(entry) = entry.filter(|entry| entry.recorded <= durable) else {
+            return;
+        };
+        if core::mem::take(&mut entry.is_unsettled)
+            && let Some(row) = &entry.row
+        {
             let (handler, order) = (Arc::clone(name), row.highest.1);
             self.asks.push_back(Ask::Settle(Settled { handler, order, keep: entry.keep() }));
-        }
-        if let Some(order) = entry.next.take() {
-            self.follow(name, order);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tidegate_core::planted::{Bug, planted};
 use tidegate_core::release::{self as core, Examined, Refusal};
 use tidegate_release::hash::Digest;
 use tidegate_release::manifest::{Blob, What};
@@ -9,7 +10,7 @@ use tidegate_release::name::Name;
 use tidegate_release::open::Opened;
 use tidegate_release::ratchet::{Judged, Lane, Rank, Ratchet, judge};
 
-use super::{Desk, Wanted, blobs, cannot_write, manifest, refused};
+use super::{ACCEPTED_MAX, Desk, Wanted, blobs, cannot_write, manifest, refused};
 
 impl Desk {
     pub(super) fn judge(&mut self, opened: Opened, envelope: &Arc<[u8]>) -> Examined {
@@ -27,7 +28,21 @@ impl Desk {
             Lane::Invoke => known.invokes.as_ref(),
         });
         let refusal = match judge(last, rank, digest) {
-            Judged::Newer => return self.accept(opened, envelope),
+            Judged::Newer => match self.awaited(&handler) {
+                Some(awaited) if awaited > rank && lane == Lane::Release => Refusal::new(
+                    "older",
+                    format!(
+                        "{rank} is older than {awaited}, whose chunks are still to come; push again, with a higher seq"
+                    ),
+                ),
+                Some(_) | None => return self.accept(opened, envelope),
+            },
+            Judged::Again
+                if known.is_some_and(|known| known.is_unfollowed)
+                    || planted(Bug::TakenBackRunsAgain) =>
+            {
+                return self.accept(opened, envelope);
+            }
             Judged::Again => {
                 return match lane {
                     Lane::Release => Examined::Again { handler: handler.as_str().into() },
@@ -74,6 +89,7 @@ impl Desk {
                     return cannot_write(&handler, &error);
                 }
                 self.turn_ratchet(&handler, rank, digest);
+                self.drop_overtaken(&handler);
                 self.note_accepted(&opened);
                 let (handler, rank) = (handler.as_str().into(), manifest::rank(rank));
                 Examined::Remove { handler, rank, digest: core::Digest(digest.0) }
@@ -97,6 +113,26 @@ impl Desk {
     /// From here on nothing older is accepted, whatever becomes of this one.
     pub(super) fn turn_ratchet(&mut self, handler: &Name, highest: Rank, digest: Digest) {
         let known = self.known.entry(handler.clone()).or_default();
+        if known.accepted.len() >= ACCEPTED_MAX {
+            known.accepted.remove(0);
+        }
+        known.accepted.push(digest);
+        known.is_unfollowed = false;
         known.ratchet = Some(Ratchet { highest, digest });
+    }
+
+    /// What still waits for its chunks is older than what the ratchet has turned to: it is not to turn it back.
+    pub(super) fn drop_overtaken(&mut self, handler: &Name) {
+        if planted(Bug::WaitingTurnsRatchetBack) {
+            return;
+        }
+        self.wanted.retain(|wanted| wanted.opened.order.handler != *handler);
+        self.forget_unwanted();
+    }
+
+    /// The newest order for the handler that is good and waits for its chunks.
+    fn awaited(&self, handler: &Name) -> Option<Rank> {
+        let mut orders = self.wanted.iter().map(|wanted| &wanted.opened.order);
+        orders.find(|order| order.handler == *handler).map(|order| order.rank)
     }
 }

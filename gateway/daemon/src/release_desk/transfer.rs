@@ -18,6 +18,7 @@ impl Desk {
     /// An install is followed at once when its bytes are here; otherwise they are asked for.
     pub(super) fn want(&mut self, wanted: Wanted) -> Examined {
         if let Some(examined) = self.followed(&wanted) {
+            self.drop_overtaken(&wanted.opened.order.handler);
             return examined;
         }
         let digest = wanted.opened.digest;

@@ -4,6 +4,7 @@ use tidegate_core::job::{Event, JobId, Verdict};
 use tidegate_core::manifest::{Grants, HandlerLimits, Isolation, React};
 use tidegate_core::message::{Message, QoS};
 use tidegate_core::record::StreamId;
+use tidegate_core::release::CheckId;
 use tidegate_core::stream::{Stream, WhenFull};
 use tidegate_core::time::WallTime;
 use tidegate_core::topic::Topic;
@@ -80,7 +81,7 @@ fn counted(
     module_path: PathBuf,
 ) -> (i64, u64) {
     runner.add_module(name, module_path);
-    runner.check(handler, Version::Configured(manifest(name)));
+    runner.check(handler, CheckId(1), Version::Configured(manifest(name)));
     let Ok(done) = runner.poll_work().expect("a module to load").step(1, Now::default()) else {
         panic!("loading is one step");
     };
@@ -88,7 +89,7 @@ fn counted(
         panic!("a load is answered with what was found");
     };
     result.expect("a good module");
-    runner.switch(handler, "h".into());
+    runner.switch(handler, name.into());
     let outcome = runner.run(job(handler), Now::default()).expect("a short event");
     let event = &outcome.events[0];
     assert_eq!((&event.verdict, event.sends.len()), (&Verdict::Done, 1));
@@ -112,5 +113,32 @@ fn a_handler_starts_with_the_state_that_was_restored() {
     assert_eq!(counted(&mut runner, HandlerId(1), "counter", path.clone()), (43, 9));
     runner.rest(HandlerId(1));
     assert_eq!(counted(&mut runner, HandlerId(1), "counter", path.clone()), (44, 10));
+    std::fs::remove_file(path).expect("it was written above");
+}
+
+/// A load may end when another version is wanted already: what was asked for last is switched to, whichever came first.
+#[test]
+fn what_was_asked_for_last_is_switched_to() {
+    let path = std::env::temp_dir().join(format!("tidegated-two-{}.wasm", std::process::id()));
+    std::fs::write(&path, wat::parse_str(COUNTER).expect("good text")).expect("a writable folder");
+    for order in [[0, 1], [1, 0]] {
+        let mut runner = Runner::new(Caps::DEV, streams(), 75, 1);
+        for (name, check) in [("one", 1), ("two", 2)] {
+            runner.add_module(name, path.clone());
+            runner.check(HandlerId(1), CheckId(check), Version::Configured(manifest(name)));
+        }
+        let mut work: Vec<_> = std::iter::from_fn(|| runner.poll_work()).map(Some).collect();
+        for at in order {
+            let work = work[at].take().expect("two loads");
+            let Ok(done) = work.step(1, Now::default()) else {
+                panic!("loading is one step");
+            };
+            runner.handle_done(done);
+        }
+        runner.switch(HandlerId(1), "h".into());
+        let running = runner.slots[&HandlerId(1)].instance.as_ref().map(|one| one.name());
+        assert_eq!(running, Some("two"));
+        assert!(runner.checked.is_empty(), "what is not wanted is let go");
+    }
     std::fs::remove_file(path).expect("it was written above");
 }

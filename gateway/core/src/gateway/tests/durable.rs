@@ -259,7 +259,7 @@ fn the_store_holds_back_jobs_when_it_falls_behind() {
     bench.gateway = Gateway::new(Limits::DEV, LocalSide::FrontDoor, durability, 7);
     let handler = HandlerId(1);
     bench.input(Input::Deploy { handler, manifest: manifest("1", "a/+") });
-    bench.input(Input::Checked { handler, release: None, result: Ok(()) });
+    bench.input(Input::Checked { handler, check: CheckId(1), result: Ok(()) });
     assert_eq!(bench.run("a/b!1 =w a/b!2"), "commit(w1v1,)");
     assert!(bench.job.is_none(), "it waits for the store");
     assert_eq!(bench.run("c"), "ack1");

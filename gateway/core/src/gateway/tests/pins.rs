@@ -19,7 +19,8 @@ fn bench(react: React) -> Bench {
     manifest.react = react;
     let (handler, manifest) = (HandlerId(1), Arc::new(manifest));
     bench.gateway.handle_input(bench.now, Input::Deploy { handler, manifest });
-    assert_eq!(bench.run("h1ok"), "check1 sub:in", "no broker is asked for a pin");
+    assert_eq!(bench.effects(), "check1");
+    assert_eq!(bench.run("h1ok"), "sub:in", "no broker is asked for a pin");
     bench
 }
 

@@ -15,6 +15,7 @@ mod migration;
 mod newer;
 mod noted;
 mod said;
+mod starts;
 
 use noted::noted;
 
@@ -23,12 +24,14 @@ struct House {
     gateway: Gateway,
     now: Timestamp,
     examined: Vec<ExamineId>,
-    checks: VecDeque<(HandlerId, Option<Digest>)>,
+    checks: VecDeque<(HandlerId, CheckId)>,
     jobs: BTreeMap<HandlerId, Job>,
     commits: Vec<Commit>,
     version: Option<Version>,
     /// What goes into the audit log.
     noted: Vec<String>,
+    /// The files that are to stay, as they were told last.
+    kept: Option<Vec<Digest>>,
     report: Option<GatewayReport>,
     migrations: VecDeque<(HandlerId, Migration)>,
 }
@@ -67,6 +70,7 @@ impl House {
             commits: vec![],
             version: None,
             noted: vec![],
+            kept: None,
             report: None,
             migrations: VecDeque::new(),
         };
@@ -81,7 +85,7 @@ impl House {
 
     /// `conf` deploys `p` from the configuration; `push2` an order that turns out to be release 2, `rm3` to remove,
     /// `invoke4` to run an event of a person's;
-    /// `ok`/`bad` what the check in turn came to; `a/b!5` a message, `+`/`-` how the running job ends; `c` all commits are durable; `t100` time; `stop`.
+    /// `ok`/`bad` what the check in turn came to, `newest-ok` the last one; `a/b!5` a message, `+`/`-` how the running job ends; `c` all commits are durable; `t100` time; `stop`.
     fn run(&mut self, script: &str) -> String {
         let mut seen = vec![];
         while let Some(effect) = self.gateway.poll_effect() {
@@ -114,10 +118,12 @@ impl House {
             self.order(Examined::Invoke { handler: "p".into(), rank, digest, message, invoke });
         } else if word == "again" {
             self.order(Examined::Again { handler: "p".into() });
-        } else if word == "ok" || word == "bad" {
-            let (handler, release) = self.checks.pop_front().expect("a check");
-            let result = if word == "ok" { Ok(()) } else { Err("bad".to_string()) };
-            self.input(Input::Checked { handler, release, result });
+        } else if word == "ok" || word == "bad" || word == "newest-ok" {
+            let is_newest = word == "newest-ok";
+            let next = if is_newest { self.checks.pop_back() } else { self.checks.pop_front() };
+            let (handler, check) = next.expect("a check");
+            let result = if word == "bad" { Err("bad".to_string()) } else { Ok(()) };
+            self.input(Input::Checked { handler, check, result });
         } else if word == "+" || word == "-" {
             let (_, job) = self.jobs.pop_first().expect("a running job");
             let verdict = match word {
@@ -160,8 +166,8 @@ impl House {
                 self.examined.push(id);
                 return None;
             }
-            Effect::Check { handler, version } => {
-                self.checks.push_back((handler, version.digest()));
+            Effect::Check { handler, check, version } => {
+                self.checks.push_back((handler, check));
                 let text = format!("load:{}", version.manifest().version);
                 self.version = Some(version);
                 text
@@ -201,11 +207,15 @@ impl House {
                 self.noted.push(noted(&decision));
                 return None;
             }
+            Effect::Settle(settled) => {
+                self.kept = Some(settled.keep);
+                return None;
+            }
             Effect::SignReport(report) => {
                 self.report = Some(report);
                 return None;
             }
-            Effect::Settle(_) | Effect::Report(_) | Effect::Subscribe { .. } => return None,
+            Effect::Report(_) | Effect::Subscribe { .. } => return None,
             effect => panic!("unexpected {effect:?}"),
         })
     }
@@ -335,76 +345,4 @@ fn an_order_that_comes_meanwhile_waits() {
         "push1 ok rm2 c c",
         "1:installing load:1 commit switch 1:probation commit undeploy :removed",
     );
-}
-
-#[test]
-fn a_start_goes_on_where_it_was() {
-    check_start(
-        row(RowPhase::Active, 0, Some(2), Some(1)),
-        "conf a/b!1 ok +",
-        "load:2 switch 2:active run1 ack1",
-    );
-    let house = check_start(
-        row(RowPhase::Probation, 1, Some(2), Some(1)),
-        "a/b!1 c ok +",
-        "commit load:2 switch 2:probation run1 ack1",
-    );
-    assert_eq!(house.row().tries, 2);
-    check_start(row(RowPhase::Removed, 0, None, None), "conf a/b!1", ":removed ack1");
-    check_start(
-        row(RowPhase::Rejected, 0, None, None),
-        "conf ok",
-        ":refused-before load:1 switch 1:active",
-    );
-}
-
-#[test]
-fn what_never_comes_up_is_taken_back() {
-    let house = check_start(
-        row(RowPhase::Probation, 3, Some(2), Some(1)),
-        "a/b!1 ok +",
-        "load:1 commit switch 2:restarts run1 ack1",
-    );
-    assert_eq!(house.row().refused, [digest(2)]);
-    check_start(
-        row(RowPhase::Active, 0, Some(2), Some(1)),
-        "bad ok",
-        "load:2 load:1 commit switch 2:does-not-load",
-    );
-}
-
-#[test]
-fn damaged_files_leave_the_one_before() {
-    let row = row(RowPhase::Active, 0, Some(2), Some(1));
-    let previous = Some(release(1));
-    let handlers = vec![RegisteredHandler { name: "p".into(), row, running: None, previous }];
-    let mut house = House::new(Registered { handlers, ..Registered::default() });
-    assert_eq!(house.run("conf ok"), ":damaged load:1 commit switch 1:active");
-    assert_eq!(house.row().running, Some(digest(1)));
-}
-
-#[test]
-fn after_quick_restarts_no_handler_starts_but_a_push_does() {
-    let mut starts = None;
-    for (count, expect) in [(0, "load:1"), (1, "load:1"), (2, "load:1"), (3, "1:safe-mode")] {
-        let registered = Registered {
-            starts: starts.clone(),
-            boot: 5,
-            uptime_ms: 1_000 * count,
-            restarts_max: 3,
-            ..Registered::default()
-        };
-        let mut house = House::new(registered);
-        assert_eq!(house.run("conf").replace("commit ", ""), expect, "start {count}");
-        if count == 3 {
-            assert_eq!(house.run("c push1 ok c"), "1:installing load:1 commit switch 1:probation");
-            assert_eq!(house.run("stop"), "commit");
-        }
-        let states = house.commits.iter().flat_map(|commit| &commit.states);
-        let change = states.flat_map(|state| &state.changes).rfind(|change| change.key[0] == b'!');
-        starts = change.and_then(|change| Some(change.value.as_ref()?.bytes.to_vec()));
-    }
-    let registered =
-        Registered { starts, boot: 5, uptime_ms: 4_000, restarts_max: 3, ..Registered::default() };
-    assert_eq!(House::new(registered).run("conf"), "commit load:1", "it was stopped in good order");
 }

@@ -104,7 +104,7 @@ impl Bench {
         let handler = HandlerId(1);
         let manifest = Manifest { react, ..(*manifest("1", "a/+")).clone() };
         bench.input(Input::Deploy { handler, manifest: Arc::new(manifest) });
-        bench.input(Input::Checked { handler, release: None, result: Ok(()) });
+        bench.input(Input::Checked { handler, check: CheckId(1), result: Ok(()) });
         bench.gateway.handle_timeout(Timestamp(0));
         while bench.gateway.poll_effect().is_some() {}
         bench

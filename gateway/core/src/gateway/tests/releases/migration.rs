@@ -59,7 +59,7 @@ impl House {
                 };
                 let migrated = Migrated { version: 9, rows, stale: vec![stale] };
                 let result = if is_good { Ok(migrated) } else { Err("bad".to_string()) };
-                self.input(Input::Migrated { handler, release: Some(migration.release), result });
+                self.input(Input::Migrated { handler, check: migration.check, result });
             }
         }
     }
