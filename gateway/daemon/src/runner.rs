@@ -297,11 +297,12 @@ impl Runner {
             }
             Done::Migrated { handler, mut instance, migration, result } => {
                 let check = migration.check;
-                let result = result.map(|()| self.migrated(&mut instance, &migration));
-                // If nothing else was asked for meanwhile.
-                if self.checks.get(&handler) == Some(&check) {
-                    self.checked.insert(handler, instance);
+                if self.checks.get(&handler) != Some(&check) {
+                    let result = Err("another version is wanted meanwhile".to_owned());
+                    return Input::Migrated { handler, check, result };
                 }
+                let result = result.map(|()| self.migrated(&mut instance, &migration));
+                self.checked.insert(handler, instance);
                 Input::Migrated { handler, check, result }
             }
             Done::Ran { handler, instance, outcome } => {

@@ -351,6 +351,18 @@ mod tests {
     }
 
     #[test]
+    fn facts_without_starts_are_read() {
+        let facts = Facts { next_seq: 9, ..Facts::new() };
+        let (mut bytes, mut clocks) = (Vec::new(), Vec::new());
+        facts.put(&mut bytes);
+        put_clocks(&mut clocks, &[]);
+        // Behind the count of starts: the count of what was seen, and the clocks.
+        bytes.remove(bytes.len() - clocks.len() - 2);
+        bytes[0] = 1;
+        assert_eq!(Facts::read(&mut Reader::new(&bytes)), Ok(facts));
+    }
+
+    #[test]
     fn what_a_progress_did_not_know_of_waits() {
         let mut facts = Facts::new();
         facts.weights.add(5, 1, 10);
