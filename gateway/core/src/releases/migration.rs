@@ -69,10 +69,13 @@ impl Entry {
             Some(Version::Pushed(running)) if is_again(running) => Ok(Ok(NextTable::Same)),
             Some(running) if running.manifest().version == *from => Ok(Err(from.clone())),
             Some(running) => refuse(&format!("{} runs here", running.manifest().version)),
-            None if row.is_some_and(|row| row.phase == RowPhase::Removed) => {
-                refuse("which version has left what is here, nobody knows since it was removed")
+            // It never came to run, so there is no state.
+            None if row
+                .is_none_or(|row| row.phase == RowPhase::Rejected && row.running.is_none()) =>
+            {
+                Ok(Ok(NextTable::Same))
             }
-            None => Ok(Ok(NextTable::Same)),
+            None => refuse("nothing runs here that would say which version has left the state"),
         }
     }
 }

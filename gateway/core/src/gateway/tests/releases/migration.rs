@@ -117,8 +117,14 @@ fn only_the_state_that_it_knows_is_taken_over() {
     let script = [FIRST, "c push3from2 ok c"].join(" ");
     let seen = [FIRST_SEEN, "3:installing load:3 commit 3:cannot-migrate"].join(" ");
     check(&script, &seen);
-    // Where nothing ran yet there is nothing to take over, and who removed it knows more than the gateway.
+    // Where nothing ran yet there is nothing to take over; where something did and does not, nobody knows what.
     check("push3from2 ok c", "3:installing load:3 commit switch 3:probation");
+    let script = "push1 bad c push3from2 ok c";
+    let seen =
+        "1:installing load:1 commit 1:does-not-load 3:installing load:3 commit switch 3:probation";
+    check(script, seen);
+    let seen = ":refused-before 2:installing load:2 commit 2:cannot-migrate";
+    check_start(row(RowPhase::None, 0, None, None), "push2from1 ok c", seen);
     let script = [FIRST, "c rm2 c push3from1 ok c"].join(" ");
     let seen = "commit undeploy :removed 3:installing load:3 commit 3:cannot-migrate";
     check(&script, &[FIRST_SEEN, seen].join(" "));
