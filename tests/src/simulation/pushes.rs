@@ -81,7 +81,8 @@ impl Pushes {
         self.next_seq += 1 + self.random.below(3);
         let target = target(&mut self.random);
         let modules = &world.folders.pushed;
-        let release = modules.order(&self.fleet, kind, seq, target, &mut self.random);
+        let before = self.releases.last_key_value().map(|(seq, _)| *seq);
+        let release = modules.order(&self.fleet, kind, (seq, before), target, &mut self.random);
         self.watch.signed(seq, kind);
         self.releases.insert(seq, release.clone());
         release
@@ -96,7 +97,8 @@ impl Pushes {
             false => (&self.fleet, gateway("gw-02")),
         };
         let modules = &world.folders.pushed;
-        let mut release = modules.order(fleet, Kind::Good, 9000 + seq, target, &mut self.random);
+        let mut release =
+            modules.order(fleet, Kind::Good, (9000 + seq, None), target, &mut self.random);
         release.topic = format!("tidegate/1/{GATEWAY}/release/pushed");
         release
     }

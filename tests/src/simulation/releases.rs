@@ -9,6 +9,7 @@ use tidegate_release::manifest::{Order, Probation, Target, What};
 use tidegate_release::topics::ControlTopic;
 
 use super::random::Random;
+use super::world::DEVICES;
 use crate::handlers::{Handler, INBOX, guest_with};
 use crate::pusher::{Fleet, SHORT, gateway, name, with_golden};
 
@@ -30,6 +31,8 @@ const RECORD: u32 = 16 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Good,
+    /// When it is good, and takes over the state of the one before: see [`TAKEN`].
+    Takes,
     Traps,
     Slow,
     Leaks,
@@ -41,7 +44,14 @@ pub enum Kind {
     Removal,
 }
 
+/// What migrating adds to each count.
+pub const TAKEN: i64 = 1_000_000;
+
 impl Kind {
+    pub fn is_good(self) -> bool {
+        self.events_max().is_none()
+    }
+
     pub fn choose(random: &mut Random) -> Kind {
         use Kind::{Broken, Good, Leaks, Lies, Removal, Slow, Traps};
         *random.pick(&[Good, Good, Good, Good, Good, Traps, Slow, Leaks, Lies, Broken, Removal])
@@ -50,7 +60,7 @@ impl Kind {
     /// Events that it may end well before it is taken back; none for what never passes one.
     pub fn events_max(self) -> Option<u64> {
         match self {
-            Kind::Good => None,
+            Kind::Good | Kind::Takes => None,
             Kind::Traps | Kind::Lies | Kind::Broken | Kind::Removal => Some(0),
             Kind::Slow => Some(SLOW_EVENTS),
             Kind::Leaks => Some(1),
@@ -90,6 +100,7 @@ pub struct Release {
 #[derive(Debug)]
 pub struct Modules {
     good: Vec<Vec<u8>>,
+    takes: Vec<Vec<u8>>,
     traps: Vec<Vec<u8>>,
     slow: Vec<Vec<u8>>,
     leaks: Vec<Vec<u8>>,
@@ -109,6 +120,7 @@ impl Modules {
               (br_if $again (i64.ne (local.get $k) (i64.const 0))))";
         Modules {
             good: variants(""),
+            takes: variants(&migrates()),
             traps: variants("(unreachable)"),
             slow: variants(slow),
             leaks: variants("(drop (memory.grow (i32.const 1)))"),
@@ -118,6 +130,7 @@ impl Modules {
     fn of(&self, kind: Kind, random: &mut Random) -> Vec<u8> {
         let choices = match kind {
             Kind::Good | Kind::Lies | Kind::Removal => &self.good,
+            Kind::Takes => &self.takes,
             Kind::Traps => &self.traps,
             Kind::Slow => &self.slow,
             Kind::Leaks => &self.leaks,
@@ -133,7 +146,7 @@ impl Modules {
         &self,
         fleet: &Fleet,
         kind: Kind,
-        seq: u64,
+        (seq, before): (u64, Option<u64>),
         target: Target,
         random: &mut Random,
     ) -> Release {
@@ -152,6 +165,7 @@ impl Modules {
         if let What::Install(install) = &mut order.what {
             install.settings.insert("v".to_owned(), version.clone());
             install.probation = probation;
+            install.migrate_from = before.filter(|_| kind == Kind::Takes).map(self::version);
         }
         let mut blobs = vec![handler.module];
         if kind == Kind::Lies || random.chance(1, 4) {
@@ -177,7 +191,7 @@ pub fn version(seq: u64) -> String {
 fn probation(kind: Kind, random: &mut Random) -> Probation {
     let bounds = Probation { p99_us_max: 200, memory_kib_max: 128, ..SHORT };
     match kind {
-        Kind::Good | Kind::Lies | Kind::Broken | Kind::Removal => {
+        Kind::Good | Kind::Takes | Kind::Lies | Kind::Broken | Kind::Removal => {
             Probation { events: 1 + random.below(4), uptime_ms: 500, ..bounds }
         }
         Kind::Slow => Probation { events: SLOW_EVENTS, uptime_ms: FOR_EVER_MS, ..bounds },
@@ -191,7 +205,7 @@ fn golden(order: &mut Order, kind: Kind, version: &str) -> Vec<u8> {
     let expect = match kind {
         Kind::Lies => Expect::Publish { topic: format!("{OUT}{version}"), payload: b"no".to_vec() },
         Kind::Traps => Expect::Fails,
-        Kind::Good | Kind::Slow | Kind::Leaks | Kind::Broken | Kind::Removal => {
+        Kind::Good | Kind::Takes | Kind::Slow | Kind::Leaks | Kind::Broken | Kind::Removal => {
             Expect::Publish { topic: format!("{OUT}{version}"), payload: b"p:0:0".to_vec() }
         }
     };
@@ -233,9 +247,25 @@ fn module(more: &str) -> Vec<u8> {
         l = is(b'l'),
     );
     let data = format!(
-        "(data (i32.const 16) \"{OUT}0000\") (data (i32.const 40) \"v\") (data (i32.const 48) \"{PUSHED}\")"
+        "(data (i32.const 16) \"{OUT}0000\") (data (i32.const 40) \"v\") (data (i32.const 48) \"{PUSHED}\")
+         (data (i32.const 80) \"in/0in/1in/2in/3\")"
     );
     guest_with(&data, &body)
+}
+
+/// What [`module`] does first when it is to migrate: the devices' counts grow.
+fn migrates() -> String {
+    let topic = INBOX + 32;
+    let add = |at: u32| {
+        format!(
+            "(drop (call $state_add (i32.const {at}) (i32.const 4) (i64.const {TAKEN}) (i32.const 8)))"
+        )
+    };
+    let adds: String = (1..DEVICES as u32).map(|device| add(80 + 4 * device)).collect();
+    format!(
+        "(if (i32.eq (i32.load8_u (i32.add (i32.const {INBOX}) (i32.load (i32.const {topic})))) (i32.const 36))
+           (then {adds} (return (i32.const 0))))"
+    )
 }
 
 /// The module with a custom section of so many bytes.

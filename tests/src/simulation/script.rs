@@ -11,7 +11,7 @@ use super::weather::Climate;
 use super::world::{DEVICES, WATCHER, World};
 
 /// What is pushed, one after the other.
-const STORY: [Kind; 9] = [
+const STORY: [Kind; 10] = [
     Kind::Good,
     Kind::Traps,
     Kind::Good,
@@ -20,6 +20,7 @@ const STORY: [Kind; 9] = [
     Kind::Lies,
     Kind::Removal,
     Kind::Good,
+    Kind::Takes,
     Kind::Broken,
 ];
 /// Turns that each of them gets; in the middle it is sent again.

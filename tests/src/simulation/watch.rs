@@ -8,7 +8,7 @@ use tidegate_core::release::{Answer, Stage};
 use super::check::Checker;
 use super::device::Id;
 use super::handlers;
-use super::releases::Kind;
+use super::releases::{Kind, TAKEN};
 use super::troubles::Harm;
 use super::upstream::Upstream;
 use tidegate_core::record::StreamId;
@@ -128,7 +128,7 @@ impl Watch {
         match &answer.stage {
             Stage::Checking { .. } | Stage::Installing | Stage::SafeMode | Stage::Invoked(_) => {}
             Stage::Probation { .. } => self.floor = self.floor.max(rank.seq),
-            Stage::Active if kind == Some(Kind::Good) => {
+            Stage::Active if kind.is_some_and(Kind::is_good) => {
                 self.activated += 1;
                 (self.floor, self.settled) = (self.floor.max(rank.seq), self.settled.max(rank.seq));
             }
@@ -136,8 +136,11 @@ impl Watch {
             Stage::Rejected(refusal) if refusal.code == "damaged" => {
                 return Err(format!("its files are gone: {answer:?}"));
             }
+            Stage::Rejected(refusal) if refusal.code == "does-not-migrate" => {
+                return Err(format!("what is good does not migrate: {answer:?}"));
+            }
             Stage::Rejected(refusal) if refusal.code == "does-not-load" => {
-                if kind == Some(Kind::Good) {
+                if kind.is_some_and(Kind::is_good) {
                     return Err(format!("what is good is refused: {answer:?}"));
                 }
                 self.refused += 1;
@@ -148,7 +151,7 @@ impl Watch {
             Stage::RolledBack { refusal, .. } if refusal.code == "restarts" => {
                 self.taken_back += 1;
             }
-            Stage::RolledBack { .. } if kind == Some(Kind::Good) => {
+            Stage::RolledBack { .. } if kind.is_some_and(Kind::is_good) => {
                 return Err(format!("what is good is taken back: {answer:?}"));
             }
             Stage::RolledBack { .. } => self.taken_back += 1,
@@ -208,7 +211,15 @@ impl Watch {
             if !is_known && harm == Harm::default() {
                 return Err(format!("{id:?}: its record is {version}'s, its reaction was not"));
             }
-            if harm == Harm::default() && counts.insert(id.device, count) >= Some(count) {
+            if harm != Harm::default() {
+                sent.insert(id);
+                continue;
+            }
+            self.check_taken(version, count)?;
+            let before = counts.insert(id.device, count);
+            // A later release with the module of the one that was taken over from gets that one's state back.
+            let is_back = before >= Some(TAKEN) && count < TAKEN && self.is_behind_taken(version);
+            if before >= Some(count) && !is_back {
                 return Err(format!("pushed: its state went back to {count} with {id:?}"));
             }
             sent.insert(id);
@@ -219,5 +230,22 @@ impl Watch {
             return Err(format!("{missing} acked messages were lost to the pushed handler"));
         }
         Ok(())
+    }
+
+    /// A state that was migrated was so once, and nobody else has it.
+    fn check_taken(&self, version: u64, count: i64) -> Result<(), String> {
+        let is_right = match self.kinds.get(&version) {
+            Some(Kind::Takes) => (TAKEN..2 * TAKEN).contains(&count),
+            _ if self.is_behind_taken(version) => count < 2 * TAKEN,
+            _ => count < TAKEN,
+        };
+        if is_right {
+            return Ok(());
+        }
+        Err(format!("pushed {version}: a count of {count} is not what migrating makes of it"))
+    }
+
+    fn is_behind_taken(&self, version: u64) -> bool {
+        self.kinds.range(..version).any(|(_, kind)| *kind == Kind::Takes)
     }
 }

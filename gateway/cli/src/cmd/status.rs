@@ -191,6 +191,7 @@ impl Survey {
                     self.known.insert(key, known);
                 }
                 Told::Report(report) => {
+                    self.seen.insert(report.gateway.clone());
                     self.reports.insert(report.gateway.clone(), report);
                 }
                 Told::Pinned { gateway, key } => {
@@ -234,14 +235,25 @@ impl Survey {
             .collect();
         let has_answer = |gateway: &&Name| !self.known.keys().any(|(name, _)| name == *gateway);
         for gateway in self.seen.iter().filter(|name| is_wanted(name, false)).filter(has_answer) {
-            eprintln!("{gateway} has said nothing that can be believed about a handler");
+            match self.reports.get(gateway) {
+                Some(report) if !report.is_safe_mode => {
+                    eprintln!("{gateway} runs, and no handler was pushed to it")
+                }
+                Some(_) => eprintln!(
+                    "{gateway} restarted so often that it runs no handler; `tidegate push` helps"
+                ),
+                None => {
+                    eprintln!("{gateway} has said nothing that can be believed about a handler")
+                }
+            }
         }
         for gateway in
             named.iter().filter(|name| !self.seen.contains(**name)).filter(|n| has_answer(n))
         {
             eprintln!("{gateway} was not heard");
         }
-        if known.is_empty() {
+        self.tell_stale();
+        if known.is_empty() && self.reports.is_empty() {
             let who = match &self.targets[..] {
                 [] => "no gateway".to_owned(),
                 targets => targets.iter().map(Target::to_string).collect::<Vec<_>>().join(", "),
@@ -252,6 +264,18 @@ impl Survey {
                 server.name()
             )));
         }
+        if !known.is_empty() {
+            let text = if json {
+                shown::lines(&known, &self.reports)
+            } else {
+                shown::table(&known, unix_s())
+            };
+            print!("{text}");
+        }
+        Ok(())
+    }
+
+    fn tell_stale(&self) {
         for report in self.reports.values().filter(|report| report.is_stale) {
             eprintln!(
                 "{} is stale: no new signed order or trust file has reached it for as long as its trust.stale_after_s; \
@@ -259,9 +283,5 @@ impl Survey {
                 report.gateway
             );
         }
-        let text =
-            if json { shown::lines(&known, &self.reports) } else { shown::table(&known, unix_s()) };
-        print!("{text}");
-        Ok(())
     }
 }
