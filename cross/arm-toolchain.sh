@@ -55,7 +55,8 @@ standard_library() {
         if has_source; then
             say "the standard library is built along, from the toolchain's source"
             echo "RUSTC_BOOTSTRAP=1"
-            echo "FLAGS=-Zbuild-std=std,panic_abort"
+            # Without its reader of debug information, which programs that are stripped have no use for.
+            echo "FLAGS=-Zbuild-std=std,panic_abort -Zbuild-std-features=panic-unwind"
             return
         fi
     fi
