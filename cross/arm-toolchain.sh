@@ -55,8 +55,8 @@ standard_library() {
         if has_source; then
             say "the standard library is built along, from the toolchain's source"
             echo "RUSTC_BOOTSTRAP=1"
-            # Without its reader of debug information, which programs that are stripped have no use for.
-            echo "FLAGS=-Zbuild-std=std,panic_abort -Zbuild-std-features=panic-unwind"
+            # Small, and without its reader of debug information, which programs that are stripped have no use for.
+            echo "FLAGS=-Zbuild-std=std,panic_abort -Zbuild-std-features=panic-unwind,optimize_for_size"
             return
         fi
     fi
