@@ -11,11 +11,12 @@ use super::Line;
 struct FileLine {
     path: PathBuf,
     is_active_low: bool,
+    last: Option<bool>,
 }
 
 pub(super) fn open(pin: &Pin, on: bool) -> Result<Box<dyn Line>, String> {
     let path = Path::new(&pin.chip).join(pin.line.to_string());
-    let mut line = FileLine { path, is_active_low: pin.is_active_low };
+    let mut line = FileLine { path, is_active_low: pin.is_active_low, last: None };
     match pin.direction {
         Direction::Out => line.set(on)?,
         Direction::In => _ = line.read()?,
@@ -27,14 +28,18 @@ impl Line for FileLine {
     fn read(&mut self) -> Result<bool, String> {
         let text = fs::read_to_string(&self.path)
             .map_err(|error| format!("{} cannot be read: {error}", self.path.display()))?;
-        match text.trim_end() {
-            "0" => Ok(self.is_active_low),
-            "1" => Ok(!self.is_active_low),
-            other => {
+        let on = match (text.trim_end(), self.last) {
+            ("0", _) => self.is_active_low,
+            ("1", _) => !self.is_active_low,
+            // `echo 1 >3` empties the file before it writes.
+            ("", Some(last)) => last,
+            (other, _) => {
                 let other: String = other.chars().take(16).collect();
-                Err(format!("{} holds {other:?}; write 0 or 1", self.path.display()))
+                return Err(format!("{} holds {other:?}; write 0 or 1", self.path.display()));
             }
-        }
+        };
+        self.last = Some(on);
+        Ok(on)
     }
 
     fn set(&mut self, on: bool) -> Result<(), String> {

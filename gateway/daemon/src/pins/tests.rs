@@ -193,6 +193,26 @@ async fn the_driver_over_a_folder() {
 }
 
 #[test]
+fn a_file_that_is_being_written_keeps_its_level() {
+    let folder = std::env::temp_dir().join(format!("tidegate-pins-empty-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("it works");
+    let input = pin(folder.to_str().expect("it works"), 3, Direction::In);
+    let hold = |text: &str| fs::write(folder.join("3"), text).expect("it works");
+    hold("");
+    assert!(super::folder::open(&input, false).is_err(), "which one it had, nobody knows");
+    hold("1\n");
+    let mut line = super::folder::open(&input, false).expect("it works");
+    hold("");
+    assert_eq!(line.read(), Ok(true), "`echo 0 >3` has opened it");
+    hold("0\n");
+    assert_eq!(line.read(), Ok(false));
+    hold("");
+    assert_eq!(line.read(), Ok(false));
+    fs::remove_dir_all(&folder).expect("it works");
+    assert!(line.read().is_err(), "gone is a fault");
+}
+
+#[test]
 fn a_chip_of_the_kernel_that_is_not_there_is_said_so() {
     let error = super::kernel::open(&pin("no-such-label", 0, Direction::Out), false)
         .err()
