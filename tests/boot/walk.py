@@ -28,7 +28,7 @@ class Walk:
         os.makedirs(self.folder)
         self.wrong, self.began = [], time.monotonic()
         self.upstream = free_port()
-        os.environ["TIDEGATE_STATE"] = self.path("state")
+        os.environ["XDG_STATE_HOME"] = self.path("state")
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
