@@ -1,5 +1,6 @@
 """QEMU's `virt` machine with an image in it, and the ways into it: ssh, the serial console, the front door."""
 
+import atexit
 import os
 import re
 import socket
@@ -35,6 +36,8 @@ class Machine:
         ]
         self.began = time.monotonic()
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        # Of a walk that stops early, nothing stays behind.
+        atexit.register(self.process.kill)
 
     def seconds(self):
         return time.monotonic() - self.began
