@@ -85,14 +85,19 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
     if prefix.len() > STATE_KEY_BYTES_MAX {
         return Err(Errno::TooLarge.into());
     }
-    let skip = usize::try_from(call.i64(2)).map_err(|_| Errno::Argument)?;
+    let mut cursor = call.i64(2);
+    if cursor < 0 {
+        return Err(Errno::Argument.into());
+    }
+    // One that no address reaches, on a 32-bit processor, is behind everything, as on any other.
+    let skip = usize::try_from(cursor).unwrap_or(usize::MAX);
     let at_us = begin(call)?;
     let guest = &mut *call.guest;
     guest.meter.charge_copy(buf.len())?;
     // The prefix may lie inside the buffer.
     let prefix = call.memory[prefix].to_vec();
     let out = &mut call.memory[buf];
-    let (mut written, mut next, mut cursor) = (0, -1, skip as i64);
+    let (mut written, mut next) = (0, -1);
     let passed = Cell::new(0);
     for key in guest.overlay.list(&guest.table, &prefix, at_us, &passed).skip(skip) {
         let Some(room) = out.get_mut(written..written + 2 + key.len()) else {
