@@ -17,7 +17,7 @@ pub const COMMAND: Command = Command {
 Makes the folder NAME with a Rust handler that builds and passes its test at once.
 
 The handler depends on the SDK, which is looked for in this order: the folder that TIDEGATE_SDK names,
-a Tidegate checkout around the new folder, the checkout that this program was built from; else
+a Tidegate checkout around the new folder, one around this program; else
 Cargo.toml asks the package registry for the version of this program.
 ",
     run,
@@ -40,7 +40,8 @@ fn run(words: Vec<String>) -> Result<(), Failure> {
     let parent = std::env::current_dir().map_err(|error| {
         Failure::failed(format!("the current folder cannot be reached: {error}"))
     })?;
-    let sdk = Sdk::find(&parent, std::env::var_os("TIDEGATE_SDK").map(PathBuf::from))?;
+    let program = std::env::current_exe().unwrap_or_default();
+    let sdk = Sdk::find(&parent, std::env::var_os("TIDEGATE_SDK").map(PathBuf::from), &program)?;
     make(&parent, name, &sdk)?;
     println!("{name}/ is a handler that depends on {}", sdk.describe());
     println!("  cargo test --manifest-path {name}/Cargo.toml    runs its test, natively");
@@ -92,11 +93,12 @@ pub enum Sdk {
 }
 
 impl Sdk {
-    /// Looks for the SDK for a handler under `parent`.
+    /// Looks for the SDK for a handler under `parent`, `program` being this one: in target/ of its checkout, perhaps.
+    /// Where it was built, it does not know: that path would make its bytes another on each machine.
     ///
     /// # Errors
     /// When `named` is no SDK.
-    pub fn find(parent: &Path, named: Option<PathBuf>) -> Result<Sdk, Failure> {
+    pub fn find(parent: &Path, named: Option<PathBuf>, program: &Path) -> Result<Sdk, Failure> {
         if let Some(named) = named {
             if is_sdk(&named) {
                 return Ok(Sdk::Path(fs::canonicalize(&named).unwrap_or(named)));
@@ -106,10 +108,9 @@ impl Sdk {
                 named.display()
             )));
         }
-        let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
         let around = parent
             .ancestors()
-            .chain(built_from)
+            .chain(program.ancestors())
             .map(|dir| dir.join("sdk/rust"))
             .find(|dir| is_sdk(dir));
         Ok(around.map_or(Sdk::Version(env!("CARGO_PKG_VERSION")), Sdk::Path))
@@ -153,15 +154,19 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_no_sdk_is_refused() {
-        let failure =
-            Sdk::find(Path::new("/"), Some("/nonexistent".into())).expect_err("no SDK there");
+        let failure = Sdk::find(Path::new("/"), Some("/nonexistent".into()), Path::new(""))
+            .expect_err("no SDK there");
         assert_eq!(failure.kind.code(), 78);
     }
 
     #[test]
     fn the_checkout_has_the_sdk() {
-        let found = Sdk::find(Path::new("/"), None).expect("found");
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("it has");
+        let program = checkout.join("target/release/tidegate");
+        let found = Sdk::find(Path::new("/"), None, &program).expect("found");
         assert!(matches!(&found, Sdk::Path(path) if path.ends_with("sdk/rust")), "{found:?}");
+        let installed = Sdk::find(Path::new("/"), None, Path::new("/usr/bin/tidegate"));
+        assert!(matches!(installed, Ok(Sdk::Version(_))), "{installed:?}");
         assert_eq!(Sdk::Version("0.1.0").dependency(), "\"0.1.0\"");
     }
 }
