@@ -85,7 +85,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
     if prefix.len() > STATE_KEY_BYTES_MAX {
         return Err(Errno::TooLarge.into());
     }
-    let mut cursor = call.i64(2);
+    let cursor = call.i64(2);
     if cursor < 0 {
         return Err(Errno::Argument.into());
     }
@@ -99,15 +99,16 @@ pub(super) fn list(call: &mut Call<'_>) -> Answer {
     let out = &mut call.memory[buf];
     let (mut written, mut next) = (0, -1);
     let passed = Cell::new(0);
-    for key in guest.overlay.list(&guest.table, &prefix, at_us, &passed).skip(skip) {
+    // In this order: the first that ends is not counted on.
+    let keys = guest.overlay.list(&guest.table, &prefix, at_us, &passed).skip(skip);
+    for (key, at) in keys.zip(cursor..) {
         let Some(room) = out.get_mut(written..written + 2 + key.len()) else {
-            next = cursor;
+            next = at;
             break;
         };
         room[..2].copy_from_slice(&(key.len() as u16).to_le_bytes());
         room[2..].copy_from_slice(key);
         written += room.len();
-        cursor += 1;
     }
     // Known only now; what one call walks is bounded by `state_keys_max`.
     guest.meter.charge(passed.get() * KEY_FUEL)?;
