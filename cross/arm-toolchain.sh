@@ -1,7 +1,8 @@
 #!/bin/sh
 # Finds or sets up compiler, standard library and linker for one target, and says what it does.
 #
-#   cross/arm-toolchain.sh TRIPLE      messages on standard error, the result on standard output
+#   cross/arm-toolchain.sh TRIPLE           messages on standard error, the result on standard output
+#   cross/arm-toolchain.sh --code TRIPLE    only what rustc is told about the code; sets nothing up
 #
 # The result is lines `NAME=value` for the environment of cargo, and perhaps one line `FLAGS=...`, more words for
 # `cargo build`. Exit status 0 only if everything is there.
@@ -15,7 +16,19 @@
 # program for ARMv6 stops at its first instruction there. zig brings sources and compiles them for the processor.
 set -eu
 
-target=${1:?"usage: cross/arm-toolchain.sh TRIPLE"}
+only_code=
+if [ "${1:-}" = --code ]; then only_code=1; shift; fi
+target=${1:?"usage: cross/arm-toolchain.sh [--code] TRIPLE"}
+if [ -n "$only_code" ]; then
+    case $target in
+    # Thumb-2, as Debian's own armhf: a quarter less code. rustc warns that it may call this otherwise one day; nothing else
+    # is silenced that `cargo clippy` does not say.
+    armv7-*) echo "-Ctarget-feature=+thumb-mode -Awarnings" ;;
+    # zig's start files and C library, not those that rustup's target would bring.
+    arm-*-musleabihf) echo "-Clink-self-contained=no" ;;
+    esac
+    exit
+fi
 route=${TIDEGATE_STD_ROUTE:-auto}
 here=$(cd "$(dirname "$0")/.." && pwd)
 cache=${CARGO_TARGET_DIR:-$here/target}/cross-toolchain
@@ -134,8 +147,6 @@ arm-unknown-linux-gnueabihf)
 arm-unknown-linux-musleabihf)
     standard_library
     with_zig arm-linux-musleabihf arm1176jzf_s
-    # zig's start files and C library, not those that rustup's target would bring.
-    echo "TIDEGATE_RUSTFLAGS=-Clink-self-contained=no"
     ;;
 x86_64-unknown-linux-gnu) ;;
 *)
