@@ -37,6 +37,10 @@ mkdir -p /var/lib/tidegate
 chown tidegate:tidegate /var/lib/tidegate
 chmod 0700 /var/lib/tidegate
 if [ -n "$live" ]; then
+    # udev may have read the rule before there was a group gpio, and reads only files again that have changed.
+    touch /usr/lib/udev/rules.d/60-tidegate.rules
+    udevadm control --reload || true
+    udevadm trigger --settle --subsystem-match=gpio || true
     systemctl daemon-reload
     systemctl enable tidegated.service
     systemctl restart tidegated.service
