@@ -103,6 +103,8 @@ pub struct Image {
     pub boot: String,
     /// Device tree, in the kernel package's folder of them. None: what starts the kernel brings it.
     pub dtb: Option<String>,
+    /// U-Boot's folder in `/usr/lib/u-boot`. None: it is not what starts the kernel.
+    pub loader: Option<String>,
     /// The kernel's `console=`.
     pub console: String,
     /// More of the kernel's command line.

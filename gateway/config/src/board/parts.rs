@@ -105,6 +105,7 @@ pub(super) fn image(root: &Table<'_>) -> Option<Image> {
         packages: list("packages", "\"raspi-firmware\""),
         kernel_options: list("kernel_options", "\"module_blacklist=gpio_keys\""),
         dtb: table.text("dtb", "\"broadcom/bcm2711-rpi-4-b.dtb\"").map(|dtb| dtb.value.to_owned()),
+        loader: table.text("loader", "\"am335x_boneblack\"").map(|loader| loader.value.to_owned()),
         boot_mib: table.need_number("boot_mib", 0..=PART_MIB_MAX),
         root_mib: table.need_number("root_mib", 1..=PART_MIB_MAX),
         data_mib_min: table.need_number("data_mib_min", 1..=PART_MIB_MAX),

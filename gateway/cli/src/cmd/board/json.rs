@@ -75,6 +75,7 @@ fn image(image: &Image) -> Json {
         ("packages", Json::texts(&image.packages)),
         ("boot", Json::text(&image.boot)),
         ("dtb", or_null(image.dtb.as_ref())),
+        ("loader", or_null(image.loader.as_ref())),
         ("console", Json::text(&image.console)),
         ("kernel_options", Json::texts(&image.kernel_options)),
         ("boot_mib", number(image.boot_mib)),
