@@ -1,4 +1,4 @@
-"""QEMU's `virt` machine with an image in it, and the ways into it: ssh, the serial console, the front door."""
+"""QEMU's `virt` machine with a disk in it, and the ways into it: ssh, the serial console, the front door."""
 
 import atexit
 import os
@@ -14,20 +14,43 @@ def free_port():
         return s.getsockname()[1]
 
 
-class Machine:
-    """One start of an image. `work` is target/image/qemu-virt: kernel, initrd, command line."""
+def arm64(work):
+    """A 64-bit machine; `work` is target/image/qemu-virt: kernel, initrd, command line."""
+    with open(os.path.join(work, "cmdline")) as file:
+        words = file.read().strip()
+    return [
+        "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "1024", "-device", "i6300esb",
+        "-kernel", os.path.join(work, "kernel"), "-initrd", os.path.join(work, "initrd"), "-append", words,
+    ]
 
-    def __init__(self, image, work, key, log, monitor):
+
+def debian(folder):
+    """A 64-bit machine whose disk is one file system; tests/boot/debian has made the folder."""
+    return [
+        "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "1024",
+        "-kernel", os.path.join(folder, "kernel"), "-initrd", os.path.join(folder, "initrd"),
+        # button1 is the daemon's, not the kernel's.
+        "-append", "root=/dev/vda rw console=ttyAMA0 quiet module_blacklist=gpio_keys",
+    ]
+
+
+def armv7(loader):
+    """A 32-bit machine with one core that starts U-Boot, which finds the rest on the disk."""
+    # highmem: without LPAE, nothing above 4 GiB can be seen, and PCI would lie there.
+    return ["qemu-system-arm", "-M", "virt,highmem=off", "-cpu", "cortex-a15", "-m", "512", "-bios", loader]
+
+
+class Machine:
+    """One start. `words` begin QEMU's command line; the disk is a raw image; `clock` is what its clock says first."""
+
+    def __init__(self, words, image, key, log, monitor, clock=None):
         self.mqtt, self.ssh_port = free_port(), free_port()
         self.key, self.log, self.monitor = key, log, monitor
-        read = lambda name: open(os.path.join(work, name)).read().strip()
+        open(log, "w").close()
         if os.path.exists(monitor):
             os.remove(monitor)
         command = [
-            "qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "1024",
-            "-device", "i6300esb", "-display", "none", "-no-reboot",
-            "-kernel", os.path.join(work, "kernel"), "-initrd", os.path.join(work, "initrd"),
-            "-append", read("cmdline"),
+            *words, "-display", "none", "-no-reboot", *(["-rtc", f"base={clock}"] if clock else []),
             # directsync: what the guest has written and QEMU has answered is in the host's file, nothing else is.
             "-drive", f"file={image},format=raw,if=virtio,cache=directsync",
             "-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{self.mqtt}-:1883,hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22",

@@ -10,9 +10,9 @@ import sys
 import time
 
 from door import Door
-from machine import Machine, free_port
+from machine import Machine, arm64, free_port
+from stage import BOOT_AT, HOUSE, Stage
 
-HOUSE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WORK = os.path.join(HOUSE, "target/image/qemu-virt")
 GATEWAY = "gw-boot"
 # The budgets of the daemon's proportional memory, in MiB, by handlers.
@@ -21,40 +21,15 @@ PSS_MAX = {0: 6, 10: 8, 100: 16}
 LOAD_S, WINDOW = 20, 50
 
 
-class Walk:
+class Walk(Stage):
     def __init__(self, args):
-        self.tool, self.binaries, self.folder = args.tool, args.binaries, os.path.join(args.folder, "walk")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        os.makedirs(self.folder)
-        self.wrong, self.began = [], time.monotonic()
+        super().__init__(args, "walk")
         self.upstream = free_port()
-        os.environ["XDG_STATE_HOME"] = self.path("state")
-
-    def path(self, *names):
-        return os.path.join(self.folder, *names)
-
-    def say(self, text):
-        print(f"boot: {time.monotonic() - self.began:5.0f} s  {text}", flush=True)
-
-    def check(self, is_right, text):
-        self.say(("ok    " if is_right else "WRONG ") + text)
-        if not is_right:
-            self.wrong.append(text)
-
-    def run(self, *words):
-        done = subprocess.run([self.tool, *words], capture_output=True, cwd=HOUSE)
-        if done.returncode != 0:
-            sys.exit(f"boot: tidegate {' '.join(words)}: {done.stderr.decode()}")
-        return done.stdout
 
     # The card.
 
     def flash(self):
-        os.makedirs(self.path("keys"))
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.path("keys/ssh")], check=True)
-        self.run("keygen", self.path("keys/ops"), "--no-passphrase")
-        trust = self.run("trust", "init", "--root", self.path("keys/ops.pub"), "--key", self.path("keys/ops.key"), "--fleet", "boot")
-        open(self.path("trust"), "wb").write(trust)
+        self.make_keys()
         open(self.path("gateway.toml"), "w").write(f"""
 [gateway]
 id = "{GATEWAY}"
@@ -85,7 +60,9 @@ stream = "raw"
         self.say("the card is flashed")
 
     def start(self, number):
-        return Machine(self.path("card.img"), WORK, self.path("keys/ssh"), self.path(f"console-{number}.log"), self.path("monitor"))
+        # The first time with a clock that nobody has set.
+        clock = "1999-01-01" if number == 1 else None
+        return Machine(arm64(WORK), self.path("card.img"), self.path("keys/ssh"), self.path(f"console-{number}.log"), self.path("monitor"), clock)
 
     # The first start.
 
@@ -102,7 +79,7 @@ stream = "raw"
         pid = machine.sh("pidof tidegated").split()[0]
         self.memory(machine, 0, machine.pss_kib(pid))
         self.system(machine)
-        self.push(machine, door, "overheat")
+        self.push(machine, GATEWAY, "qemu-virt", "overheat")
         answer = door.ask("devices/7/telemetry", '{"temp": 90, "seq": 1}', "devices/7/cmd")
         self.check(answer is not None, f"a pushed handler reacts: {answer and answer[1].decode()}")
         self.handlers(machine)
@@ -121,18 +98,8 @@ stream = "raw"
         self.check(machine.sh("cat /proc/sys/kernel/hostname").strip() == GATEWAY, "the name is the id")
         failed = machine.sh("systemctl --failed --no-legend --plain").strip()
         self.check(not failed, f"no unit has failed {failed}")
-
-    def push(self, machine, door, name):
-        folder = self.path(name)
-        shutil.copytree(os.path.join(HOUSE, "sdk/examples", name), folder)
-        self.run("build", os.path.join("sdk/examples", name), "--board", "qemu-virt")
-        module = os.path.join(HOUSE, "sdk/examples", name, f"{name}.wasm")
-        shutil.copy(module, folder)
-        with open(os.path.join(folder, "handler.toml"), "a") as manifest:
-            manifest.write("\n[probation]\nevents = 3\nuptime_s = 5\n")
-        done = self.run("push", folder, "--to", GATEWAY, "--key", self.path("keys/ops.key"), "--trust", self.path("trust"),
-                        "--broker", f"mqtt://127.0.0.1:{machine.mqtt}", "--board", "qemu-virt", "--yes")
-        self.say(f"{name} is pushed: {' '.join(done.decode().split()[-8:])}")
+        clock, floor = (int(s) for s in machine.sh("date +%s; stat -c %Y /usr/lib/clock-epoch").split())
+        self.check(clock >= floor, f"a clock that said 1999 says {time.strftime('%F', time.gmtime(clock))}, no earlier than the image")
 
     def memory(self, _machine, count, kib):
         self.check(kib is not None and kib <= PSS_MAX[count] * 1024,
@@ -163,7 +130,7 @@ stream = "raw"
 
     def pins(self, machine, door):
         """The pump handler drives relay1, line 0 of the PL061; the kernel's own table says what the line does."""
-        self.push(machine, door, "pump")
+        self.push(machine, GATEWAY, "qemu-virt", "pump")
         line = lambda: next((l for l in machine.sh("cat /sys/kernel/debug/gpio").splitlines() if "relay1" in l or "gpio-512" in l), "")
         for level, wanted in ((95, " hi"), (5, " lo")):
             door.ask("tank/level", json.dumps({"level": level}), "tank/pump", 30)
@@ -181,23 +148,39 @@ stream = "raw"
             for line in text.strip().splitlines():
                 self.say("      " + line.strip())
 
+    # A full data partition.
+
+    def full(self, machine, door):
+        """Nothing more is acked, and handlers go on; with room again, what waited is acked."""
+        data = "/var/lib/tidegate"
+        machine.sh(f"fallocate -l $(($(busybox df -Pk {data} | busybox awk 'END {{ print $4 }}') - 1024))KiB {data}/fill; "
+                   f"busybox dd if=/dev/zero of={data}/fill-2 bs=4k 2>/dev/null; sync")
+        load = Load(door, "x" * 8000)
+        is_full = load.until_silent(5, 120)
+        self.check(is_full and load.unacked(), f"the data partition is full: {load.number} sent, {len(load.unacked())} wait for their ack")
+        # At QoS 0: nothing that has to be durable.
+        with door.lock:
+            door.seen.clear()
+        door.client.publish("devices/7/telemetry", '{"temp": 90, "seq": 7}', qos=0)
+        self.check(door.wait(lambda t, _: t == "devices/7/cmd", 10) is not None, "a handler reacts meanwhile")
+        machine.sh(f"rm {data}/fill {data}/fill-2")
+        end = time.monotonic() + 60
+        while load.unacked() and time.monotonic() < end:
+            time.sleep(0.5)
+        self.check(not load.unacked(), "with room again, all of them are acked")
+        return load
+
     # The plug.
 
-    def load_and_cut(self, machine, door):
-        sent, number, end = {}, 0, time.monotonic() + LOAD_S
+    def load_and_cut(self, machine, door, load):
+        load.filling = ""
+        end = time.monotonic() + LOAD_S
         while time.monotonic() < end:
-            with door.lock:
-                waiting = sum(1 for mid in sent if mid not in door.acked)
-            if waiting < WINDOW:
-                sent[door.publish("load/boot", f"n{number}")] = number
-                number += 1
-            else:
-                time.sleep(0.005)
+            load.step()
         machine.cut()
         door.close()
-        with door.lock:
-            acked = {n for mid, n in sent.items() if mid in door.acked}
-        self.check(0 < len(acked) < number, f"the plug is pulled: {number} sent, {len(acked)} acked, the rest under way")
+        acked = load.acked()
+        self.check(0 < len(acked) < load.number, f"the plug is pulled: {load.number} sent, {len(acked)} acked, the rest under way")
         return acked
 
     def second(self, acked):
@@ -227,24 +210,84 @@ stream = "raw"
             receiver.terminate()
             broker.terminate()
 
+    # A provisioning file that somebody has written by hand.
+
+    def mistake(self):
+        """The board starts all the same, and says what is wrong."""
+        card = self.path("wrong.img")
+        self.run("flash", "qemu-virt", "--out", card, "--binaries", self.binaries)
+        put = ["mcopy", "-i", f"{card}@@{BOOT_AT}", "-", "::tidegate-provision.toml"]
+        subprocess.run(put, input=b'id = "gw boot"\nlisten = "0.0.0.0:1883"\n', check=True)
+        machine = Machine(arm64(WORK), card, self.path("keys/ssh"), self.path("console-3.log"), self.path("monitor"))
+        try:
+            end = time.monotonic() + 240
+            while time.monotonic() < end and "tidegate-provision.toml:1" not in machine.console():
+                machine.check_alive()
+                time.sleep(1)
+            self.check("tidegate-provision.toml:1" in machine.console(), "a mistake in provisioning is on the console, with its line")
+            door = Door(machine.mqtt)
+            door.connect(["#"], machine.check_alive)
+            told = door.wait(lambda t, _: t == "gateways/gw-unnamed/provision")
+            report = json.loads(told[1]) if told else {}
+            self.check(report.get("provision") == "wrong" and report.get("problems"), f"and at the front door: {report}")
+            door.close()
+        finally:
+            machine.cut()
+
     def walk(self):
         self.flash()
         machine, door = self.first()
         try:
-            acked = self.load_and_cut(machine, door)
+            acked = self.load_and_cut(machine, door, self.full(machine, door))
         finally:
             machine.cut()
         self.second(acked)
-        self.say(f"{len(self.wrong)} wrong")
-        for text in self.wrong:
-            self.say("  " + text)
-        return 1 if self.wrong else 0
+        self.mistake()
+        return self.end()
+
+
+class Load:
+    """Numbered messages of QoS 1 to a topic that goes upstream, at most WINDOW of them without their ack."""
+
+    def __init__(self, door, filling):
+        self.door, self.filling = door, filling
+        self.sent, self.waiting, self.number = {}, [], 0
+
+    def step(self):
+        if len(self.unacked()) < WINDOW:
+            mid = self.door.publish("load/boot", f"n{self.number}.{self.filling}")
+            self.sent[mid] = self.number
+            self.waiting.append(mid)
+            self.number += 1
+        else:
+            time.sleep(0.005)
+
+    def until_silent(self, silence_s, limit_s):
+        """Sends until no ack has come for so long."""
+        last, count, end = time.monotonic(), 0, time.monotonic() + limit_s
+        while time.monotonic() < end:
+            self.step()
+            acked = self.number - len(self.unacked())
+            if acked > count:
+                last, count = time.monotonic(), acked
+            if time.monotonic() - last > silence_s:
+                return True
+        return False
+
+    def unacked(self):
+        with self.door.lock:
+            self.waiting = [mid for mid in self.waiting if mid not in self.door.acked]
+        return self.waiting
+
+    def acked(self):
+        with self.door.lock:
+            return {n for mid, n in self.sent.items() if mid in self.door.acked}
 
 
 def payloads(text):
     """The load's numbers in the receiver's lines, wherever it writes the payload."""
     for line in text.splitlines():
-        yield from (int(n) for n in re.findall(r'"n(\d+)"', line))
+        yield from (int(n) for n in re.findall(r'"n(\d+)\.', line))
 
 
 def seen(text):
