@@ -148,10 +148,15 @@ arm-unknown-linux-musleabihf)
     standard_library
     with_zig arm-linux-musleabihf arm1176jzf_s
     ;;
+riscv64gc-unknown-linux-gnu)
+    standard_library
+    with_gcc riscv64-linux-gnu gcc-riscv64-linux-gnu
+    ;;
 x86_64-unknown-linux-gnu) ;;
 *)
     say "no way is known to $target; there are aarch64-unknown-linux-gnu, aarch64-unknown-linux-musl,"
-    say "armv7-unknown-linux-gnueabihf, arm-unknown-linux-gnueabihf and arm-unknown-linux-musleabihf"
+    say "armv7-unknown-linux-gnueabihf, arm-unknown-linux-gnueabihf, arm-unknown-linux-musleabihf and"
+    say "riscv64gc-unknown-linux-gnu"
     exit 64
     ;;
 esac
