@@ -36,6 +36,8 @@ pub struct Daemon {
 
 /// How long a daemon may take to come up with every handler loaded, on a busy two-core machine.
 pub const START_MAX: Duration = Duration::from_secs(20);
+/// What the log may lag behind what its readers have seen elsewhere, on a busy machine.
+const SAID_MAX: Duration = Duration::from_secs(10);
 
 impl Daemon {
     /// Starts one with its own front door, and waits until every handler is loaded or refused.
@@ -150,6 +152,11 @@ impl Daemon {
         let lines = self.process.wait_for_lines(&words, seen + 1, START_MAX);
         let line = lines.get(seen).expect("SIGUSR1 makes it tell its counters");
         counters_in(&line.text)
+    }
+
+    /// Waits for a line of the daemon's that holds all these words, an earlier one among them.
+    pub fn comes_to_say(&self, words: &[&str]) -> bool {
+        self.process.wait_for_line(words, SAID_MAX).is_some()
     }
 
     /// Whether one of the daemon's lines so far holds all these words.

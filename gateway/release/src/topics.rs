@@ -7,7 +7,6 @@ use std::str::FromStr;
 use crate::hash::Digest;
 use crate::manifest::Target;
 use crate::name::Name;
-use crate::open::Me;
 
 /// What every control topic begins with.
 pub const ROOT: &str = "tidegate/1/";
@@ -90,19 +89,6 @@ fn parse(topic: &str) -> Option<ControlTopic> {
     })
 }
 
-/// The topic filters that a gateway listens to: orders and trust files for itself and for each of its groups.
-pub fn filters_of(me: &Me) -> Vec<String> {
-    let groups = me.groups.iter().cloned().map(Target::Group);
-    let targets = std::iter::once(Target::Gateway(me.gateway.clone())).chain(groups);
-    let ends = ["release/+", "invoke/+", "follow/+", "trust"];
-    targets.flat_map(|target| ends.map(|end| format!("{ROOT}{target}/{end}"))).collect()
-}
-
-/// The topic filter of a blob's chunks: listened to while they are missing, and only then.
-pub fn filter_of_chunks(digest: Digest) -> String {
-    format!("{ROOT}blob/{digest}/+")
-}
-
 /// A number as it is written: decimal, no sign, no leading zero.
 fn number(text: &str) -> Option<u32> {
     let n: u32 = text.parse().ok()?;
@@ -180,20 +166,6 @@ mod tests {
             assert_eq!(topic.to_string(), text);
             assert_eq!(ControlTopic::parse(&text), Ok(topic));
         }
-    }
-
-    #[test]
-    fn a_gateway_listens_to_what_may_be_for_it() {
-        let groups = [name("west"), name("boilers")].into();
-        let me = Me { gateway: name("gw-01"), groups, fleet: name("coast") };
-        let of = |target: &str| {
-            ["release/+", "invoke/+", "follow/+", "trust"]
-                .map(|end| format!("tidegate/1/{target}/{end}"))
-        };
-        let expect = ["gw-01", "group:boilers", "group:west"].map(of).concat();
-        assert_eq!(filters_of(&me), expect);
-        let digest = Digest([0xab; 32]);
-        assert_eq!(filter_of_chunks(digest), format!("tidegate/1/blob/{digest}/+"));
     }
 
     #[test]

@@ -69,7 +69,7 @@ fn a_message_that_is_too_large_is_counted_behind_a_broker() {
     let counters = house.daemon.counters();
     assert_eq!(of(&counters, "messages.dropped.too-large"), 1, "{counters:?}");
     assert_eq!(of(&counters, "handler.big.events"), 0, "{counters:?}");
-    assert!(house.daemon.said(&["WARN", "messages dropped", "too-large"]));
+    assert!(house.daemon.comes_to_say(&["WARN", "messages dropped", "too-large"]));
 }
 
 #[test]

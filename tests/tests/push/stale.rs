@@ -28,7 +28,7 @@ fn nothing_new_for_long_is_told_until_something_comes() {
     };
     let before = wait(&house, true);
     assert!(before.uptime_ms >= 2_000, "{before:?}");
-    assert!(house.daemon.said(&["no new signed order"]));
+    assert!(house.daemon.comes_to_say(&["no new signed order"]));
     house.push(&says("p", "one"), "1");
     let after = wait(&house, false);
     assert!(after.audit.0 > before.audit.0, "the log's head goes with it");
