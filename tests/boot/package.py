@@ -55,8 +55,8 @@ class Package(Stage):
 
     def installed(self, machine):
         with open(self.deb, "rb") as file:
-            machine.sh("cat >/root/tidegate.deb", stdin=file.read())
-        self.dpkg(machine, "-i /root/tidegate.deb")
+            machine.sh("cat >./tidegate.deb", stdin=file.read())
+        self.dpkg(machine, "-i ./tidegate.deb")
         self.check(self.is_active(machine), "the unit is active: the daemon has said READY=1")
         unit = self.show(machine, "Type", "User", "WatchdogUSec", "NRestarts", "UnitFileState")
         self.check(unit == {"Type": "notify", "User": "tidegate", "WatchdogUSec": "30s", "NRestarts": "0", "UnitFileState": "enabled"}, f"{unit}")
@@ -98,13 +98,13 @@ class Package(Stage):
 
     def removed(self, machine):
         key = machine.sh("sha256sum /var/lib/tidegate/gateway.pub")
-        self.dpkg(machine, "-i /root/tidegate.deb")
+        self.dpkg(machine, "-i ./tidegate.deb")
         self.check(self.is_active(machine), "installed over itself, it is active")
         self.check("0.0.0.0" in machine.sh(f"cat {CONFIG}"), f"{CONFIG} is as it was changed")
         self.dpkg(machine, "-r tidegate")
         self.check(not machine.sh("pidof tidegated").strip(), "removed: no daemon runs")
         self.check(machine.sh("sha256sum /var/lib/tidegate/gateway.pub") == key and machine.sh(f"ls {CONFIG}").strip() == CONFIG, "state and configuration stay")
-        self.dpkg(machine, "-i /root/tidegate.deb")
+        self.dpkg(machine, "-i ./tidegate.deb")
         self.check(self.is_active(machine), "installed again, it is active")
         told = machine.sh("tidegate status --broker mqtt://127.0.0.1 --json")
         self.check(machine.sh("sha256sum /var/lib/tidegate/gateway.pub") == key and '"pump"' in told, "it is the same gateway, with its handler")
@@ -117,14 +117,14 @@ class Package(Stage):
 
     def by_script(self, machine):
         with open(os.path.join(HOUSE, "cross/package/install.sh"), "rb") as script:
-            machine.sh("dpkg -x /root/tidegate.deb /root/tarball; cat >/root/tarball/install.sh; chmod +x /root/tarball/install.sh", stdin=script.read())
+            machine.sh("dpkg -x ./tidegate.deb tarball; cat >tarball/install.sh; chmod +x tarball/install.sh", stdin=script.read())
         machine.sh("delgroup --quiet gpio; chown root:root /dev/gpiochip0; rm -rf /etc/tidegate")
         for _ in range(2):
-            told = machine.sh("/root/tarball/install.sh 2>&1; echo status=$?").strip()
+            told = machine.sh("./tarball/install.sh 2>&1; echo status=$?").strip()
             self.check(told.endswith("status=0") and self.is_active(machine), "install.sh: the unit is active")
         group = machine.sh("stat -c '%G' /dev/gpiochip0").strip()
         self.check(group == "gpio", f"/dev/gpiochip0 is the group {group}'s")
-        told = machine.sh("/root/tarball/install.sh --remove 2>&1; echo status=$?").strip()
+        told = machine.sh("tarball/install.sh --remove 2>&1; echo status=$?").strip()
         left = machine.sh("pidof tidegated; ls /usr/bin/tidegate* /usr/lib/systemd/system/tidegated.service 2>/dev/null").strip()
         kept = machine.sh(f"ls -d /var/lib/tidegate {CONFIG}").split()
         self.check(told.endswith("status=0") and not left and len(kept) == 2, f"install.sh --remove: programs and unit are gone {left}, state and configuration stay")
