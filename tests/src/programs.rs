@@ -80,9 +80,11 @@ fn build(arguments: &[&str]) {
 /// Cargo's target folder: where this program itself was built.
 pub fn target_dir() -> PathBuf {
     let own = env::current_exe().expect("a running program has a path");
-    own.ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
-        .map_or_else(|| workspace().join("target"), Path::to_path_buf)
+    // Cargo tags a folder that it makes, and leaves its notes on rustc in any.
+    let is_target = |folder: &&Path| {
+        ["CACHEDIR.TAG", ".rustc_info.json"].iter().any(|name| folder.join(name).is_file())
+    };
+    own.ancestors().find(is_target).map_or_else(|| workspace().join("target"), Path::to_path_buf)
 }
 
 /// The path of `program`, looked for in `PATH` and where system services live.
