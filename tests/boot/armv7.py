@@ -29,8 +29,9 @@ class Bone(Stage):
         self.check({"::/MLO", "::/u-boot.img"} <= set(files.split()), "the ROM finds MLO on the card, and MLO u-boot.img")
         # The machine's own console, and no line `fdt`: its tree instead of the board's.
         conf = subprocess.run(["mtype", "-i", boot, "::extlinux/extlinux.conf"], capture_output=True, check=True, text=True).stdout
-        mended = re.sub(r"^ *fdt .*\n", "", conf, flags=re.M).replace("ttyO0,115200", "ttyAMA0")
-        self.check(conf != mended, "extlinux.conf names the board's device tree and console")
+        mended, trees = re.subn(r"^ *fdt .*\n", "", conf, flags=re.M)
+        self.check(trees == 1 and "console=ttyO0,115200" in conf, "extlinux.conf names the board's device tree and console")
+        mended = mended.replace("ttyO0,115200", "ttyAMA0")
         subprocess.run(["mcopy", "-o", "-i", boot, "-", "::extlinux/extlinux.conf"], input=mended.encode(), check=True)
 
     def walk(self):
